@@ -1,0 +1,71 @@
+"""From a configuration to a working protector: the only place where back-ends are put together."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mllm_protector.config import BackendConfig, Config
+from mllm_protector.errors import ConfigError, ProtectorError
+from mllm_protector.interfaces import HarmDetector
+from mllm_protector.policies import load_policy
+from mllm_protector.policy import Policy
+from mllm_protector.protector import Protector
+from mllm_protector.registry import resolve
+
+__all__ = ["build", "load_protector"]
+
+
+def load_protector(policy: str | Path | Policy = "default", *, threads: int | None = None) -> Protector:
+    """Return a protector over the embedded detector and detoxifier: no network, no GPU, no torch.
+
+    Args:
+        policy: a shipped policy's name, the path of a policy file, or a policy.
+        threads: threads of the detector; None takes the machine's cores, at most 4.
+
+    Raises:
+        PolicyError: the policy is unknown or malformed.
+        CheckpointError: the embedded weights are missing or damaged.
+    """
+    return build(Config(), policy=policy, threads=threads)
+
+
+def build(config: Config, *, policy: str | Path | Policy | None = None, threads: int | None = None) -> Protector:
+    """Return the protector that ``config`` describes; ``policy`` and ``threads`` override it.
+
+    Raises:
+        PolicyError, ConfigError, MissingExtraError, CheckpointError: what is wrong, and its cure.
+    """
+    chosen = config.policy if policy is None else policy
+    standard = chosen if isinstance(chosen, Policy) else load_policy(chosen)
+    detector: HarmDetector = _make("detectors", config.detector, {"threads": threads})
+    if not config.detoxifiers:
+        detoxifiers: dict[str, Any] = {}
+    else:
+        made = [(c.name, _make("detoxifiers", c, {"detector": detector})) for c in config.detoxifiers]
+        detoxifiers = {_unique(name, i, config): back_end for i, (name, back_end) in enumerate(made)}
+    reader = None if config.image_reader is None else _make("image_readers", config.image_reader, {})
+    return Protector(detector, standard, detoxifiers, image_reader=reader)
+
+
+def _unique(name: str, index: int, config: Config) -> str:
+    """Two detoxifiers of one kind with other options keep apart in the attempts."""
+    alone = [c.name for c in config.detoxifiers].count(name) == 1
+    return name if alone else f"{name}#{index + 1}"
+
+
+def _make(kind: str, config: BackendConfig, offered: Mapping[str, Any]) -> Any:
+    """Construct a back-end: its own options, and of what we offer what its signature asks for."""
+    factory = resolve(kind, config.name)
+    parameters = inspect.signature(factory).parameters
+    arguments = {name: value for name, value in offered.items() if name in parameters and value is not None}
+    try:
+        return factory(**(arguments | config.options))
+    except ProtectorError:
+        raise
+    except TypeError as error:
+        raise ConfigError(f"{config.name}: {error}; options it takes: {', '.join(parameters) or 'none'}") from error
+    except Exception as error:
+        raise ConfigError(f"{config.name} cannot be built: {type(error).__name__}: {error}") from error

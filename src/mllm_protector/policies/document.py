@@ -1,0 +1,72 @@
+"""What a policy file may say. Every key is optional; an unknown one is an error."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+__all__ = ["CategoryDocument", "PatternDocument", "PolicyDocument", "TextsDocument"]
+
+Threshold = Annotated[
+    float, Field(gt=0.0, le=1.0, strict=True, description="probability from which the action applies")
+]
+ActionName = Literal["allow", "flag", "disclaim", "detoxify", "refuse"]
+# YAML 1.2 has one spelling of a text; a number where a text is meant is a mistake, not a text.
+Text = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=4000)]
+Pattern = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1000)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CategoryDocument(_Strict):
+    """The rule of one hazard category."""
+
+    threshold: Threshold | None = Field(None, description="default: the policy's threshold")
+    action: ActionName | None = Field(None, description="default: the policy's action")
+    text: Text | None = Field(None, description="refusal or disclaimer for this category")
+
+
+class PatternDocument(_Strict):
+    """A pattern in RE2 syntax: its cost is linear in the text, whatever it says."""
+
+    pattern: Pattern
+    reason: str = Field("", max_length=500, description="why it is here, shown in results")
+    action: Literal["flag", "disclaim", "detoxify", "refuse"] = Field("refuse", description="for deny patterns")
+
+
+class AllowDocument(_Strict):
+    """A pattern that clears a response which it matches as a whole."""
+
+    pattern: Pattern
+    reason: str = Field("", max_length=500, description="why it is here, shown in results")
+
+
+class TextsDocument(_Strict):
+    """Fixed texts."""
+
+    refuse: Text | None = Field(None, description="delivered when nothing else may be")
+    unavailable: Text | None = Field(None, description="delivered when the guard failed and on_error is refuse")
+    disclaim: Text | None = Field(None, description="appended by disclaim; default: a wording per category")
+
+
+class PolicyDocument(_Strict):
+    """A standard of safety for one application."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = Field(
+        None, description="default: the file's name"
+    )
+    description: str | None = Field(None, max_length=500)
+    extends: Text | None = Field(None, description="a shipped policy's name, or a path relative to this file")
+    threshold: Threshold | None = Field(None, description="P(harmful) from which the action is ordered")
+    action: ActionName | None = Field(None, description="the global order")
+    on_error: Literal["refuse", "allow"] | None = Field(None, description="what happens when the guard fails")
+    max_attempts: Annotated[int, Field(strict=True, ge=1, le=20)] | None = Field(
+        None, description="rewrites tried before the refusal"
+    )
+    categories: dict[str, CategoryDocument] | None = Field(None, description="hazard category code -> rule")
+    allow: list[AllowDocument] | None = Field(None, max_length=200, description="added to the inherited ones")
+    deny: list[PatternDocument] | None = Field(None, max_length=200, description="added to the inherited ones")
+    texts: TextsDocument | None = None

@@ -1,0 +1,222 @@
+"""From a policy's name or file to a ``Policy``: parsing, inheritance, and errors that name the cure."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import re2
+import yaml
+from pydantic import ValidationError
+
+from mllm_protector.errors import PolicyError
+from mllm_protector.policies.document import PolicyDocument
+from mllm_protector.policy import CategoryRule, PatternRule, Policy, Texts
+from mllm_protector.suggest import nearest
+from mllm_protector.taxonomy import CATEGORIES
+from mllm_protector.types import Action
+
+__all__ = ["load_policy", "parse_policy", "policy_names", "policy_schema", "policy_source"]
+
+_MAX_BYTES = 1_000_000
+_SUFFIXES = (".yaml", ".yml")
+_REFUSE = "I can't help with this one."
+_UNAVAILABLE = "This answer could not be checked, so it is not shown. Please try again."
+# A compiled RE2 program may use this much memory; a pattern that needs more is refused when loaded.
+_PATTERN_MEMORY = 1 << 20
+
+
+def policy_names() -> list[str]:
+    """Return the names of the shipped policies, sorted."""
+    return sorted(f.name.removesuffix(".yaml") for f in _shipped().iterdir() if f.name.endswith(".yaml"))
+
+
+def policy_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a policy file."""
+    schema = PolicyDocument.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["properties"]["categories"]["anyOf"][0]["propertyNames"] = {"enum": list(CATEGORIES)}
+    return schema
+
+
+def policy_source(name_or_path: str | Path) -> str:
+    """Return the YAML text of a shipped policy or a policy file."""
+    return _read(_locate(name_or_path, None))
+
+
+def load_policy(name_or_path: str | Path) -> Policy:
+    """Return the policy of that name, or in that file.
+
+    Raises:
+        PolicyError: it is unknown, unreadable, malformed, or inherits from itself.
+    """
+    return _resolve(_locate(name_or_path, None), ())
+
+
+def parse_policy(text: str, *, name: str = "policy", folder: Path | None = None) -> Policy:
+    """Return the policy written in ``text``; ``extends`` paths are relative to ``folder``."""
+    return _inherit(_document(text, name), name, folder, ())
+
+
+class _Source:
+    """Where a policy's text stands: ``key`` identifies it, ``folder`` resolves relative paths."""
+
+    def __init__(self, key: str, default_name: str, folder: Path | None, path: Any) -> None:
+        self.key, self.default_name, self.folder, self.path = key, default_name, folder, path
+
+
+def _shipped() -> Any:
+    return resources.files("mllm_protector.policies")
+
+
+def _locate(name_or_path: str | Path, folder: Path | None) -> _Source:
+    text = str(name_or_path)
+    if text in policy_names():
+        return _Source(f"shipped:{text}", text, None, _shipped() / f"{text}.yaml")
+    looks_like_path = text.endswith(_SUFFIXES) or "/" in text or isinstance(name_or_path, Path)
+    if not looks_like_path:
+        raise PolicyError(f"unknown policy {text!r}{nearest(text, policy_names())}; a file's path also works")
+    path = Path(text) if folder is None else folder / text
+    if not path.is_file():
+        raise PolicyError(f"no policy file at {path}; shipped policies: {', '.join(policy_names())}")
+    return _Source(str(path.resolve()), path.stem, path.resolve().parent, path)
+
+
+def _read(source: _Source) -> str:
+    try:
+        data: bytes = source.path.read_bytes()
+    except OSError as error:
+        raise PolicyError(f"cannot read the policy {source.path}: {error.strerror}") from error
+    if len(data) > _MAX_BYTES:
+        raise PolicyError(f"the policy {source.path} has {len(data)} bytes; at most {_MAX_BYTES} are read")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"the policy {source.path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+
+
+def _resolve(source: _Source, seen: tuple[str, ...]) -> Policy:
+    if source.key in seen:
+        chain = " -> ".join(Path(key).name for key in (*seen, source.key))
+        raise PolicyError(f"policies extend each other in a circle: {chain}; remove one `extends`")
+    document = _document(_read(source), source.default_name)
+    return _inherit(document, source.default_name, source.folder, (*seen, source.key))
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe subset, in which a repeated key is an error instead of a silent loss."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands here twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not allowed", event.start_mark)
+        return super().compose_node(parent, index)
+
+
+def _document(text: str, name: str) -> PolicyDocument:
+    try:
+        loaded = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 (a safe loader, made stricter)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise PolicyError(f"policy {name}: not valid YAML: {_one_line(error)}") from error
+    if loaded is None:
+        loaded = {}
+    if not isinstance(loaded, dict):
+        raise PolicyError(f"policy {name}: a policy is a mapping of keys, this is a {type(loaded).__name__}")
+    _check_codes(loaded, name)
+    try:
+        return PolicyDocument.model_validate(loaded)
+    except ValidationError as error:
+        raise PolicyError(f"policy {name}: {_explain(error)}") from error
+
+
+def _check_codes(loaded: dict[Any, Any], name: str) -> None:
+    categories = loaded.get("categories")
+    for code in categories if isinstance(categories, dict) else ():
+        if code not in CATEGORIES:
+            raise PolicyError(f"policy {name}: unknown hazard category {code!r}{nearest(str(code), CATEGORIES)}")
+
+
+def _explain(error: ValidationError) -> str:
+    # A misspelt key is the cause where a required one seems to be missing too.
+    errors = error.errors()
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        return f"unknown key {where!r}{nearest(key, _known_keys(first['loc']))}"
+    return f"{where}: {first['msg'].lower()} (got {first['input']!r})"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that are allowed where an unknown one stood."""
+    from mllm_protector.policies import document as d
+
+    model = {"categories": d.CategoryDocument, "allow": d.AllowDocument, "deny": d.PatternDocument,
+             "texts": d.TextsDocument}.get(str(location[0])) if len(location) > 1 else PolicyDocument
+    return list((model or PolicyDocument).model_fields)
+
+
+def _one_line(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return f"line {mark.line + 1}: {problem}" if mark is not None else str(problem)
+
+
+def _inherit(document: PolicyDocument, name: str, folder: Path | None, seen: tuple[str, ...]) -> Policy:
+    if document.extends is None:
+        base = Policy(name=name, texts=Texts(refuse=_REFUSE, unavailable=_UNAVAILABLE))
+    else:
+        base = _resolve(_locate(document.extends, folder), seen)
+    d, texts = document, document.texts
+    threshold = base.threshold if d.threshold is None else d.threshold
+    action = base.action if d.action is None else Action(d.action)
+    return Policy(
+        name=d.name or name,
+        description=base.description if d.description is None else d.description,
+        threshold=threshold,
+        action=action,
+        on_error=base.on_error if d.on_error is None else Action(d.on_error),
+        max_attempts=base.max_attempts if d.max_attempts is None else d.max_attempts,
+        categories=dict(base.categories) | _rules(d, base, threshold, action),
+        allow=base.allow + tuple(_pattern(a.pattern, Action.ALLOW, a.reason, name) for a in d.allow or ()),
+        deny=base.deny + tuple(_pattern(p.pattern, Action(p.action), p.reason, name) for p in d.deny or ()),
+        texts=base.texts if texts is None else Texts(
+            refuse=texts.refuse or base.texts.refuse,
+            unavailable=texts.unavailable or base.texts.unavailable,
+            disclaim=texts.disclaim or base.texts.disclaim,
+        ),
+    )
+
+
+def _rules(document: PolicyDocument, base: Policy, threshold: float, action: Action) -> dict[str, CategoryRule]:
+    rules = {}
+    for code, rule in (document.categories or {}).items():
+        inherited = base.categories.get(code, CategoryRule(threshold, action))
+        rules[code] = CategoryRule(
+            threshold=inherited.threshold if rule.threshold is None else rule.threshold,
+            action=inherited.action if rule.action is None else Action(rule.action),
+            text=rule.text or inherited.text,
+        )
+    return rules
+
+
+def _pattern(pattern: str, action: Action, reason: str, name: str) -> PatternRule:
+    options = re2.Options()
+    options.max_mem = _PATTERN_MEMORY
+    options.log_errors = False
+    try:
+        compiled = re2.compile(pattern, options)
+    except re2.error as error:
+        message = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+        raise PolicyError(f"policy {name}: pattern {pattern!r} is not RE2 syntax: {message}") from error
+    return PatternRule(pattern, compiled, action, reason)

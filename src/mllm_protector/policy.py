@@ -1,0 +1,201 @@
+"""The one place where probabilities become a decision.
+
+A policy is a value: thresholds, actions and texts per hazard category, and patterns. It does no I/O
+(``policies`` reads it from YAML) and knows no back-end. How it decides, in this order:
+
+1. A deny pattern found in the response orders its action.
+2. An allow pattern that matches the whole response allows it, whatever its score.
+3. Each hazard category with a rule orders that rule's action if its probability reaches the rule's
+   threshold.
+4. If ``harm`` reaches the global threshold, the global action is ordered, unless every category
+   that explains the harm (its probability is at least half of ``harm``) has a rule that is milder
+   than the global one: then those rules alone speak. So ``S12: {action: allow}`` lets erotic
+   content pass and nothing else.
+5. The most severe of what was ordered is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mllm_protector.taxonomy import ADVICE, CATEGORIES
+from mllm_protector.types import Action, Detection, Exchange, Standard
+
+__all__ = ["CategoryRule", "Decision", "Matcher", "PatternRule", "Policy", "Texts"]
+
+_ADVICE = frozenset(c.code for c in ADVICE)
+# A category that holds at least this share of the harm explains it.
+_EXPLAINS = 0.5
+
+
+class Matcher(Protocol):
+    """A compiled pattern whose cost is linear in the text (RE2's face)."""
+
+    def search(self, text: str, /) -> object | None: ...
+    def fullmatch(self, text: str, /) -> object | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryRule:
+    """What is done about one hazard category.
+
+    Attributes:
+        threshold: probability in [0, 1] from which the rule applies.
+        action: what it orders.
+        text: refusal or disclaimer used for this category, None for the policy's own.
+    """
+
+    threshold: float
+    action: Action
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PatternRule:
+    """An allow-list or deny-list pattern.
+
+    Attributes:
+        pattern: RE2 syntax.
+        matcher: the same, compiled.
+        action: what finding it orders (ALLOW for an allow pattern).
+        reason: why it is there, for the people who read a protection.
+    """
+
+    pattern: str
+    matcher: Matcher = field(repr=False, compare=False)
+    action: Action
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Fixed texts of a policy.
+
+    Attributes:
+        refuse: the last resort: delivered when nothing else may be.
+        unavailable: delivered when the guard itself failed and the policy refuses then.
+        disclaim: appended by DISCLAIM; None takes a wording for the category at hand.
+    """
+
+    refuse: str
+    unavailable: str
+    disclaim: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a policy orders for one exchange.
+
+    Attributes:
+        action: the order.
+        hazards: category codes that led to it, most probable first.
+        reason: one line for people.
+        text: the refusal or disclaimer of the category that led to it, None for the policy's own.
+    """
+
+    action: Action
+    hazards: tuple[str, ...] = ()
+    reason: str = ""
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A standard of safety.
+
+    Attributes:
+        name: how it is called in results.
+        description: whom it is for, in a line.
+        threshold: P(harmful) in (0, 1] from which ``action`` is ordered.
+        action: the global order.
+        on_error: REFUSE (fail closed) or ALLOW (fail open; every bypass is recorded).
+        categories: code -> rule.
+        allow: patterns that clear a response they match as a whole.
+        deny: patterns that order their action wherever they are found.
+        texts: fixed texts.
+        max_attempts: rewrites tried per exchange before the refusal, at least 1.
+    """
+
+    name: str
+    texts: Texts
+    description: str = ""
+    threshold: float = 0.5
+    action: Action = Action.DETOXIFY
+    on_error: Action = Action.REFUSE
+    categories: Mapping[str, CategoryRule] = field(default_factory=dict)
+    allow: tuple[PatternRule, ...] = ()
+    deny: tuple[PatternRule, ...] = ()
+    max_attempts: int = 3
+
+    def decide(self, detection: Detection, exchange: Exchange) -> Decision:
+        """Return the order for ``exchange`` given what the detector said of it."""
+        denied = self.denied(exchange.response)
+        if denied is not None:
+            return denied
+        for rule in self.allow:
+            if rule.matcher.fullmatch(exchange.response.strip()):
+                return Decision(Action.ALLOW, reason=f"allow pattern {rule.pattern!r}{_because(rule)}")
+        return self._from_scores(detection)
+
+    def denied(self, response: str) -> Decision | None:
+        """Return the most severe order of the deny patterns found in ``response``, None if none is."""
+        found = [rule for rule in self.deny if rule.matcher.search(response)]
+        if not found:
+            return None
+        worst = max(found, key=lambda rule: rule.action.severity)
+        return Decision(worst.action, reason=f"deny pattern {worst.pattern!r}{_because(worst)}")
+
+    def standard(self) -> Standard:
+        """Return what a rewritten text is held to: below every limit that orders a rewrite or refusal."""
+        limits = {
+            code: rule.threshold
+            for code, rule in self.categories.items()
+            if rule.action in (Action.DETOXIFY, Action.REFUSE)
+        }
+        return Standard(harm=self.threshold, categories=limits)
+
+    def _from_scores(self, detection: Detection) -> Decision:
+        ranked = sorted(detection.categories.items(), key=lambda item: (-item[1], item[0]))
+        orders: list[Decision] = []
+        for code, probability in ranked:
+            rule = self.categories.get(code)
+            if rule is not None and probability >= rule.threshold:
+                reason = f"{_name(code)} {probability:.2f} >= {rule.threshold:.2f}"
+                orders.append(Decision(rule.action, (code,), reason, rule.text))
+        if detection.harm >= self.threshold and not self._excused(detection):
+            reason = f"harm {detection.harm:.2f} >= {self.threshold:.2f}"
+            hazards = tuple(c for c, p in ranked if c not in _ADVICE and p >= _EXPLAINS * detection.harm)
+            orders.append(Decision(self.action, hazards, reason))
+        if not orders:
+            below = detection.harm < self.threshold
+            reason = f"harm {detection.harm:.2f} < {self.threshold:.2f}" if below else "its category may pass"
+            return Decision(Action.ALLOW, reason=reason)
+        worst = max(orders, key=lambda order: order.action.severity)
+        hazards = tuple(dict.fromkeys(
+            code for order in orders if order.action is worst.action for code in order.hazards))
+        return Decision(worst.action, hazards, worst.reason, worst.text)
+
+    def _excused(self, detection: Detection) -> bool:
+        """True if only categories whose rules are milder than the global one explain the harm."""
+        explaining = [
+            code
+            for code, probability in detection.categories.items()
+            if code not in _ADVICE and probability >= _EXPLAINS * detection.harm
+        ]
+        return bool(explaining) and all(self._milder(self.categories.get(code)) for code in explaining)
+
+    def _milder(self, rule: CategoryRule | None) -> bool:
+        return rule is not None and (
+            rule.action.severity < self.action.severity or rule.threshold > self.threshold
+        )
+
+
+def _name(code: str) -> str:
+    known = CATEGORIES.get(code)
+    return code if known is None else f"{code} {known.name}"
+
+
+def _because(rule: PatternRule) -> str:
+    return f" ({rule.reason})" if rule.reason else ""

@@ -1,0 +1,85 @@
+"""Names of back-ends -> where their code is. Nothing is imported before it is asked for.
+
+The built-in ones load by the same path as third-party ones. A package adds its own by an entry point:
+
+    [project.entry-points."mllm_protector.detectors"]
+    my-detector = "my_package.detector:MyDetector"
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any
+
+from mllm_protector.errors import ConfigError, MissingExtraError
+from mllm_protector.suggest import nearest
+
+__all__ = ["BUILT_IN", "available", "resolve"]
+
+BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "detectors": {
+            "embedded": "mllm_protector.backends.detectors.embedded:EmbeddedDetector",
+        },
+        "detoxifiers": {
+            "embedded": "mllm_protector.backends.detoxifiers.embedded:EmbeddedDetoxifier",
+        },
+        "image_readers": {},
+    }
+)
+"""kind -> name -> "module:Class"."""
+
+# Module that is missing -> extra that brings it.
+_EXTRAS = {"torch": "train", "transformers": "transformers", "rapidocr": "ocr", "ray": "ray", "starlette": "gateway"}
+
+
+def available(kind: str) -> list[str]:
+    """Return the names of a kind (``detectors``, ``detoxifiers``, ``image_readers``), sorted."""
+    return sorted({**_targets(kind)})
+
+
+def resolve(kind: str, name: str) -> Any:
+    """Import and return the class or factory called ``name``.
+
+    A name of the form ``module:Class`` is taken as it is.
+
+    Raises:
+        ConfigError: the name is unknown, or its module does not hold what it promises.
+        MissingExtraError: the module needs a package that is not installed.
+    """
+    targets = _targets(kind)
+    target = name if ":" in name else targets.get(name)
+    if target is None:
+        raise ConfigError(f"unknown {_singular(kind)} {name!r}{nearest(name, targets)}")
+    module_name, _, attribute = target.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except ModuleNotFoundError as error:
+        raise _missing(kind, name, error) from error
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{_singular(kind)} {name!r}: cannot load {target}: {error}") from error
+    return found
+
+
+def _targets(kind: str) -> dict[str, str]:
+    if kind not in BUILT_IN:
+        raise ConfigError(f"unknown kind of back-end {kind!r}{nearest(kind, BUILT_IN)}")
+    targets = {point.name: point.value for point in entry_points(group=f"mllm_protector.{kind}")}
+    # A package cannot take a built-in's name: a guard must not change by what happens to be installed.
+    return targets | dict(BUILT_IN[kind])
+
+
+def _missing(kind: str, name: str, error: ModuleNotFoundError) -> Exception:
+    package = (error.name or "").partition(".")[0]
+    extra = _EXTRAS.get(package)
+    cure = f"pip install 'mllm-protector[{extra}]'" if extra else f"install the package that provides {error.name!r}"
+    return MissingExtraError(f"{_singular(kind)} {name!r} needs {package or 'a module'}, which is missing; {cure}")
+
+
+def _singular(kind: str) -> str:
+    return kind.removesuffix("s").replace("_", " ")
