@@ -32,7 +32,9 @@ def load_protector(policy: str | Path | Policy = "default", *, threads: int | No
     return build(Config(), policy=policy, threads=threads)
 
 
-def build(config: Config, *, policy: str | Path | Policy | None = None, threads: int | None = None) -> Protector:
+def build(
+    config: Config, *, policy: str | Path | Policy | None = None, threads: int | None = None
+) -> Protector:
     """Return the protector that ``config`` describes; ``policy`` and ``threads`` override it.
 
     Raises:
@@ -66,6 +68,8 @@ def _make(kind: str, config: BackendConfig, offered: Mapping[str, Any]) -> Any:
     except ProtectorError:
         raise
     except TypeError as error:
-        raise ConfigError(f"{config.name}: {error}; options it takes: {', '.join(parameters) or 'none'}") from error
+        raise ConfigError(
+            f"{config.name}: {error}; options it takes: {', '.join(parameters) or 'none'}"
+        ) from error
     except Exception as error:
         raise ConfigError(f"{config.name} cannot be built: {type(error).__name__}: {error}") from error

@@ -1,9 +1,9 @@
 """What a configuration file may say: which policy and which back-ends. Every key is optional.
 
-    policy: default            # a shipped policy's name, or a file relative to this one
-    detector: {name: embedded, options: {threads: 2}}
-    detoxifiers: [{name: embedded}]
-    image_reader: {name: my-reader}
+policy: default            # a shipped policy's name, or a file relative to this one
+detector: {name: embedded, options: {threads: 2}}
+detoxifiers: [{name: embedded}]
+image_reader: {name: my-reader}
 """
 
 from __future__ import annotations

@@ -173,8 +173,9 @@ class Policy:
             reason = f"harm {detection.harm:.2f} < {self.threshold:.2f}" if below else "its category may pass"
             return Decision(Action.ALLOW, reason=reason)
         worst = max(orders, key=lambda order: order.action.severity)
-        hazards = tuple(dict.fromkeys(
-            code for order in orders if order.action is worst.action for code in order.hazards))
+        hazards = tuple(
+            dict.fromkeys(code for order in orders if order.action is worst.action for code in order.hazards)
+        )
         return Decision(worst.action, hazards, worst.reason, worst.text)
 
     def _excused(self, detection: Detection) -> bool:

@@ -160,7 +160,9 @@ class Protector:
         denied = self.policy.denied(case.exchange.response)
         if denied is not None:
             return replace(denied, action=Action.REFUSE)
-        return Decision(self.policy.on_error, reason="could not be judged", text=self.policy.texts.unavailable)
+        return Decision(
+            self.policy.on_error, reason="could not be judged", text=self.policy.texts.unavailable
+        )
 
     def _rewrite(self, cases: Sequence[_Case]) -> None:
         """Try the disclaimer where it was ordered, then each detoxifier in turn, until all passed."""
@@ -186,7 +188,9 @@ class Protector:
     def _verify(self, name: str, cases: Sequence[_Case], texts: Sequence[str | Exception]) -> None:
         """Judge each rewrite again and accept those that pass; every attempt is kept with its score."""
         written = [
-            (case, text) for case, text in zip(cases, texts, strict=True) if isinstance(text, str) and text.strip()
+            (case, text)
+            for case, text in zip(cases, texts, strict=True)
+            if isinstance(text, str) and text.strip()
         ]
         results = iter(self._judge([replace(case.exchange, response=text) for case, text in written]))
         for case, text in zip(cases, texts, strict=True):
@@ -222,7 +226,9 @@ class Protector:
         if detection.harm >= standard.harm:
             return f"rejected: harm {detection.harm:.2f} >= {standard.harm:.2f}"
         if not standard.met_by(detection):
-            code = next(c for c, limit in standard.categories.items() if detection.categories.get(c, 0.0) >= limit)
+            code = next(
+                c for c, limit in standard.categories.items() if detection.categories.get(c, 0.0) >= limit
+            )
             return f"rejected: {code} {detection.categories[code]:.2f} >= {standard.categories[code]:.2f}"
         return None
 
@@ -236,7 +242,9 @@ class Protector:
         elif not ordered.delivers_original:
             action = Action.REFUSE
             # A category's text is a refusal only where a refusal was in question: a caveat is none.
-            response = (case.decision.text if ordered is not Action.DISCLAIM else None) or self.policy.texts.refuse
+            response = (
+                case.decision.text if ordered is not Action.DISCLAIM else None
+            ) or self.policy.texts.refuse
         return Protection(
             exchange=original,
             action=action,
@@ -253,7 +261,7 @@ class Protector:
 
 
 def _isolated(
-    call: Callable[[Sequence[_In]], list[_Out]],
+    call: Callable[[Sequence[_In]], Sequence[_Out]],
     items: Sequence[_In],
     check: Callable[[_Out], str | None] = lambda _: None,
 ) -> list[_Out | Exception]:

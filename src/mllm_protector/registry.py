@@ -33,7 +33,13 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
 """kind -> name -> "module:Class"."""
 
 # Module that is missing -> extra that brings it.
-_EXTRAS = {"torch": "train", "transformers": "transformers", "rapidocr": "ocr", "ray": "ray", "starlette": "gateway"}
+_EXTRAS = {
+    "torch": "train",
+    "transformers": "transformers",
+    "rapidocr": "ocr",
+    "ray": "ray",
+    "starlette": "gateway",
+}
 
 
 def available(kind: str) -> list[str]:
@@ -77,8 +83,14 @@ def _targets(kind: str) -> dict[str, str]:
 def _missing(kind: str, name: str, error: ModuleNotFoundError) -> Exception:
     package = (error.name or "").partition(".")[0]
     extra = _EXTRAS.get(package)
-    cure = f"pip install 'mllm-protector[{extra}]'" if extra else f"install the package that provides {error.name!r}"
-    return MissingExtraError(f"{_singular(kind)} {name!r} needs {package or 'a module'}, which is missing; {cure}")
+    cure = (
+        f"pip install 'mllm-protector[{extra}]'"
+        if extra
+        else f"install the package that provides {error.name!r}"
+    )
+    return MissingExtraError(
+        f"{_singular(kind)} {name!r} needs {package or 'a module'}, which is missing; {cure}"
+    )
 
 
 def _singular(kind: str) -> str:

@@ -42,7 +42,9 @@ HAZARDS: tuple[Category, ...] = (
     Category("S6", "Specialized advice", "financial, medical or legal advice that needs a professional"),
     Category("S7", "Privacy", "exposing or collecting sensitive personal information"),
     Category("S8", "Intellectual property", "violating copyright, trademarks or other rights"),
-    Category("S9", "Indiscriminate weapons", "chemical, biological, radiological, nuclear, explosive weapons"),
+    Category(
+        "S9", "Indiscriminate weapons", "chemical, biological, radiological, nuclear, explosive weapons"
+    ),
     Category("S10", "Hate", "demeaning people for who they are"),
     Category("S11", "Suicide and self-harm", "encouraging or enabling self-injury or disordered eating"),
     Category("S12", "Sexual content", "erotic content"),
@@ -55,7 +57,9 @@ ADVICE: tuple[Category, ...] = (
     Category("financial-advice", "Unqualified financial advice", "tailored investment or money advice"),
     Category("health-advice", "Unqualified health advice", "tailored diagnosis or treatment"),
     Category("government-advice", "Unqualified government advice", "tailored decisions on official matters"),
-    Category("political-lobbying", "Political lobbying", "campaign material for or against a cause or person"),
+    Category(
+        "political-lobbying", "Political lobbying", "campaign material for or against a cause or person"
+    ),
 )
 
 CATEGORIES: Mapping[str, Category] = MappingProxyType({c.code: c for c in HAZARDS + ADVICE})

@@ -9,7 +9,13 @@ from mllm_protector.interfaces import Judgement
 from mllm_protector.text.sentences import sentences
 from mllm_protector.types import Detection, Exchange, Image, Query, RewriteTask, Span
 
-__all__ = ["FailingBackend", "ScriptedChatModel", "ScriptedDetector", "ScriptedDetoxifier", "ScriptedImageReader"]
+__all__ = [
+    "FailingBackend",
+    "ScriptedChatModel",
+    "ScriptedDetector",
+    "ScriptedDetoxifier",
+    "ScriptedImageReader",
+]
 
 
 class ScriptedDetector:
@@ -30,7 +36,9 @@ class ScriptedDetector:
         otherwise: float = 0.01,
         read_images: bool = False,
     ) -> None:
-        self.words = {word.lower(): harm for word, harm in ({"harmful": 0.9} if words is None else words).items()}
+        self.words = {
+            word.lower(): harm for word, harm in ({"harmful": 0.9} if words is None else words).items()
+        }
         self.categories = {word.lower(): code for word, code in (categories or {}).items()}
         self.otherwise = otherwise
         self.read_images = read_images

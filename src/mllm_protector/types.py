@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 __all__ = [
     "Action",
@@ -124,7 +124,7 @@ class Detection:
         object.__setattr__(self, "categories", dict(self.categories))
 
 
-class Action(str, Enum):
+class Action(StrEnum):
     """What a policy can order, mildest first (``severity`` gives the order)."""
 
     ALLOW = "allow"

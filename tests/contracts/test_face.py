@@ -8,7 +8,18 @@ import sys
 
 import mllm_protector
 
-HEAVY = ("torch", "transformers", "onnxruntime", "numpy", "tokenizers", "pydantic", "yaml", "typer", "rich", "re2")
+HEAVY = (
+    "torch",
+    "transformers",
+    "onnxruntime",
+    "numpy",
+    "tokenizers",
+    "pydantic",
+    "yaml",
+    "typer",
+    "rich",
+    "re2",
+)
 
 
 def test_every_public_name_is_there() -> None:

@@ -16,9 +16,9 @@ from mllm_protector.types import Action, Detection, Exchange, Protection, Query,
 # Words that the scripted detector knows, between arbitrary text (surrogates included).
 WORDS = {"vile": 0.95, "rude": 0.6, "edgy": 0.4, "dosage": 0.05, "boom": 0.01}
 CATEGORIES = {"vile": "S1", "rude": "S10", "dosage": "health-advice"}
-texts = st.lists(st.sampled_from([*WORDS, "lamp", "\n", " ", "\ud800", "\u200b", "é"]) | st.text(max_size=5)).map(
-    " ".join
-)
+texts = st.lists(
+    st.sampled_from([*WORDS, "lamp", "\n", " ", "\ud800", "\u200b", "é"]) | st.text(max_size=5)
+).map(" ".join)
 thresholds = st.sampled_from([0.05, 0.3, 0.5, 0.61, 1.0])
 actions = st.sampled_from(["allow", "flag", "disclaim", "detoxify", "refuse"])
 
@@ -70,7 +70,9 @@ def test_what_is_not_acted_on_comes_back_identical(policy: Policy, responses: li
 
 
 @given(policies(), st.lists(texts, max_size=9))
-def test_what_comes_back_rewritten_was_verified_or_is_the_refusal(policy: Policy, responses: list[str]) -> None:
+def test_what_comes_back_rewritten_was_verified_or_is_the_refusal(
+    policy: Policy, responses: list[str]
+) -> None:
     detector = ScriptedDetector(WORDS, CATEGORIES)
     for protection in run(policy, responses):
         if protection.action is Action.REFUSE:

@@ -19,7 +19,9 @@ def write(folder: Path, text: str) -> Path:
 def test_a_whole_configuration(tmp_path: Path) -> None:
     path = write(
         tmp_path,
-        "policy: strict\ndetector: {name: embedded, options: {threads: 1}}\ndetoxifiers: [{name: embedded}]\n",
+        "policy: strict\n"
+        "detector: {name: embedded, options: {threads: 1}}\n"
+        "detoxifiers: [{name: embedded}]\n",
     )
     config = load_config(path)
     assert config.policy == "strict"

@@ -65,12 +65,16 @@ def test_a_deny_pattern_acts_on_any_score_and_beats_an_allow_pattern() -> None:
 
 def test_patterns_cost_linear_time() -> None:
     policy = parse_policy("deny: [{pattern: '(a+)+$'}, {pattern: '(x|xx)*y'}]")
-    policy.decide(Detection(0.0), Exchange(Query(""), "a" * 200_000 + "b" + "x" * 200_000))
+    hostile = Exchange(
+        Query(""), "a" * 200_000 + "b" + "x" * 200_000
+    )  # exponential for a backtracking engine
+    assert policy.decide(Detection(0.0), hostile).action is Action.ALLOW
 
 
 def test_the_standard_holds_rewrites_to_every_limit_that_orders_one() -> None:
     policy = parse_policy(
-        "threshold: 0.4\ncategories: {S1: {threshold: 0.2, action: refuse}, S5: {threshold: 0.1, action: flag}}"
+        "threshold: 0.4\ncategories:\n  S1: {threshold: 0.2, action: refuse}\n"
+        "  S5: {threshold: 0.1, action: flag}"
     )
     assert policy.standard().met_by(Detection(0.39, {"S1": 0.19, "S5": 0.9}))
     assert not policy.standard().met_by(Detection(0.4))

@@ -46,13 +46,17 @@ def test_the_next_detoxifier_is_tried_and_the_refusal_is_last() -> None:
         ("worse", "wrote nothing"),
     ]
     good = ScriptedDetoxifier("Fine.")
-    assert Protector(ScriptedDetector(), POLICY, {"bad": bad, "good": good})("?", "harmful").response == "Fine."
+    assert (
+        Protector(ScriptedDetector(), POLICY, {"bad": bad, "good": good})("?", "harmful").response == "Fine."
+    )
 
 
 def test_max_attempts_bounds_the_rewrites() -> None:
     policy = parse_policy("max_attempts: 1\ntexts: {refuse: No.}")
     last = ScriptedDetoxifier("Fine.")
-    result = Protector(ScriptedDetector(), policy, {"bad": ScriptedDetoxifier("harmful"), "good": last})("?", "harmful")
+    result = Protector(ScriptedDetector(), policy, {"bad": ScriptedDetoxifier("harmful"), "good": last})(
+        "?", "harmful"
+    )
     assert result.response == "No."
     assert last.tasks == []
 
@@ -102,7 +106,9 @@ def test_a_detector_that_breaks_its_contract_fails_closed(results: object) -> No
 
 @pytest.mark.parametrize("results", [[], None, [None], [b"x"], ["a", "b"]])
 def test_a_detoxifier_that_breaks_its_contract_is_passed_over(results: object) -> None:
-    protector = Protector(ScriptedDetector(), POLICY, {"wrong": _Wrong(results), "safe": ScriptedDetoxifier("Ok.")})
+    protector = Protector(
+        ScriptedDetector(), POLICY, {"wrong": _Wrong(results), "safe": ScriptedDetoxifier("Ok.")}
+    )
     assert protector("?", "harmful").response == "Ok."
 
 
@@ -122,7 +128,9 @@ def test_a_disclaimer_that_does_not_pass_gives_way_to_a_rewrite() -> None:
         "categories: {health-advice: {threshold: 0.4, action: disclaim}}\ntexts: {disclaim: This is harmful.}"
     )
     detector = ScriptedDetector({"tablet": 0.45, "harmful": 0.9}, {"tablet": "health-advice"})
-    result = Protector(detector, policy, {"safe": ScriptedDetoxifier("Ask a doctor.")})("How many?", "One tablet.")
+    result = Protector(detector, policy, {"safe": ScriptedDetoxifier("Ask a doctor.")})(
+        "How many?", "One tablet."
+    )
     assert (result.action, result.response) == (Action.DETOXIFY, "Ask a doctor.")
 
 
@@ -142,7 +150,9 @@ def test_an_empty_response_has_nothing_to_judge(response: str) -> None:
 
 def test_images_are_read_before_judging() -> None:
     detector = ScriptedDetector({"lock": 0.8}, read_images=True)
-    protector = Protector(detector, POLICY, {"safe": ScriptedDetoxifier()}, image_reader=ScriptedImageReader())
+    protector = Protector(
+        detector, POLICY, {"safe": ScriptedDetoxifier()}, image_reader=ScriptedImageReader()
+    )
     image = Image(b"steps to open a lock", "image/png")
     assert protector("Fill in the list.", "1. First", [image]).ordered is Action.DETOXIFY
     assert protector("Fill in the list.", "1. First", [image], image_text="a lamp").ordered is Action.ALLOW

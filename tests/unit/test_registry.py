@@ -66,5 +66,5 @@ def test_mistakes_name_the_cure() -> None:
         available("detector")
     with pytest.raises(ConfigError, match="cannot load"):
         resolve("detectors", "mllm_protector.types:Nothing")
-    with pytest.raises(ConfigError, match="options it takes: .*folder"):
+    with pytest.raises(ConfigError, match=r"options it takes: .*folder"):
         build(Config(detector=BackendConfig(name="embedded", options={"treads": 2})))

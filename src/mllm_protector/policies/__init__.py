@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from mllm_protector.policies.document import PolicyDocument
-from mllm_protector.policies.loader import load_policy, parse_policy, policy_names, policy_schema, policy_source
+from mllm_protector.policies.loader import (
+    load_policy,
+    parse_policy,
+    policy_names,
+    policy_schema,
+    policy_source,
+)
 
 __all__ = ["PolicyDocument", "load_policy", "parse_policy", "policy_names", "policy_schema", "policy_source"]

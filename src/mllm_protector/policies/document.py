@@ -34,7 +34,9 @@ class PatternDocument(_Strict):
 
     pattern: Pattern
     reason: str = Field("", max_length=500, description="why it is here, shown in results")
-    action: Literal["flag", "disclaim", "detoxify", "refuse"] = Field("refuse", description="for deny patterns")
+    action: Literal["flag", "disclaim", "detoxify", "refuse"] = Field(
+        "refuse", description="for deny patterns"
+    )
 
 
 class AllowDocument(_Strict):
@@ -48,7 +50,9 @@ class TextsDocument(_Strict):
     """Fixed texts."""
 
     refuse: Text | None = Field(None, description="delivered when nothing else may be")
-    unavailable: Text | None = Field(None, description="delivered when the guard failed and on_error is refuse")
+    unavailable: Text | None = Field(
+        None, description="delivered when the guard failed and on_error is refuse"
+    )
     disclaim: Text | None = Field(None, description="appended by disclaim; default: a wording per category")
 
 
@@ -68,5 +72,7 @@ class PolicyDocument(_Strict):
     )
     categories: dict[str, CategoryDocument] | None = Field(None, description="hazard category code -> rule")
     allow: list[AllowDocument] | None = Field(None, max_length=200, description="added to the inherited ones")
-    deny: list[PatternDocument] | None = Field(None, max_length=200, description="added to the inherited ones")
+    deny: list[PatternDocument] | None = Field(
+        None, max_length=200, description="added to the inherited ones"
+    )
     texts: TextsDocument | None = None

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import re2
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mllm_protector.errors import PolicyError
-from mllm_protector.policies.document import PolicyDocument
+from mllm_protector.policies.document import (
+    AllowDocument,
+    CategoryDocument,
+    PatternDocument,
+    PolicyDocument,
+    TextsDocument,
+)
 from mllm_protector.policy import CategoryRule, PatternRule, Policy, Texts
 from mllm_protector.suggest import nearest
 from mllm_protector.taxonomy import CATEGORIES
@@ -19,6 +26,12 @@ from mllm_protector.types import Action
 
 __all__ = ["load_policy", "parse_policy", "policy_names", "policy_schema", "policy_source"]
 
+_PARTS: Mapping[str, type[BaseModel]] = {
+    "categories": CategoryDocument,
+    "allow": AllowDocument,
+    "deny": PatternDocument,
+    "texts": TextsDocument,
+}
 _MAX_BYTES = 1_000_000
 _SUFFIXES = (".yaml", ".yml")
 _REFUSE = "I can't help with this one."
@@ -93,7 +106,9 @@ def _read(source: _Source) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise PolicyError(f"the policy {source.path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+        raise PolicyError(
+            f"the policy {source.path} is not UTF-8 (byte {error.start}); save it as UTF-8"
+        ) from error
 
 
 def _resolve(source: _Source, seen: tuple[str, ...]) -> Policy:
@@ -108,7 +123,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML's safe subset, in which a repeated key is an error instead of a silent loss."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(
@@ -118,8 +133,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.constructor.ConstructorError(None, None, "aliases (*name) are not allowed", event.start_mark)
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(
+                None, None, "aliases (*name) are not allowed", event.start_mark
+            )
         return super().compose_node(parent, index)
 
 
@@ -143,7 +160,9 @@ def _check_codes(loaded: dict[Any, Any], name: str) -> None:
     categories = loaded.get("categories")
     for code in categories if isinstance(categories, dict) else ():
         if code not in CATEGORIES:
-            raise PolicyError(f"policy {name}: unknown hazard category {code!r}{nearest(str(code), CATEGORIES)}")
+            raise PolicyError(
+                f"policy {name}: unknown hazard category {code!r}{nearest(str(code), CATEGORIES)}"
+            )
 
 
 def _explain(error: ValidationError) -> str:
@@ -157,13 +176,11 @@ def _explain(error: ValidationError) -> str:
     return f"{where}: {first['msg'].lower()} (got {first['input']!r})"
 
 
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+def _known_keys(location: tuple[int | str, ...]) -> Iterable[str]:
     """Return the keys that are allowed where an unknown one stood."""
-    from mllm_protector.policies import document as d
-
-    model = {"categories": d.CategoryDocument, "allow": d.AllowDocument, "deny": d.PatternDocument,
-             "texts": d.TextsDocument}.get(str(location[0])) if len(location) > 1 else PolicyDocument
-    return list((model or PolicyDocument).model_fields)
+    if len(location) == 1:
+        return PolicyDocument.model_fields
+    return _PARTS[str(location[0])].model_fields
 
 
 def _one_line(error: Exception) -> str:
@@ -190,7 +207,9 @@ def _inherit(document: PolicyDocument, name: str, folder: Path | None, seen: tup
         categories=dict(base.categories) | _rules(d, base, threshold, action),
         allow=base.allow + tuple(_pattern(a.pattern, Action.ALLOW, a.reason, name) for a in d.allow or ()),
         deny=base.deny + tuple(_pattern(p.pattern, Action(p.action), p.reason, name) for p in d.deny or ()),
-        texts=base.texts if texts is None else Texts(
+        texts=base.texts
+        if texts is None
+        else Texts(
             refuse=texts.refuse or base.texts.refuse,
             unavailable=texts.unavailable or base.texts.unavailable,
             disclaim=texts.disclaim or base.texts.disclaim,
@@ -198,7 +217,9 @@ def _inherit(document: PolicyDocument, name: str, folder: Path | None, seen: tup
     )
 
 
-def _rules(document: PolicyDocument, base: Policy, threshold: float, action: Action) -> dict[str, CategoryRule]:
+def _rules(
+    document: PolicyDocument, base: Policy, threshold: float, action: Action
+) -> dict[str, CategoryRule]:
     rules = {}
     for code, rule in (document.categories or {}).items():
         inherited = base.categories.get(code, CategoryRule(threshold, action))

@@ -17,7 +17,7 @@ CONTRACT = Detection(0.1, {"legal-advice": 0.7})
 CLEAR = Detection(0.95, {"S2": 0.9})
 
 ORDERS = {
-    #                  borderline        erotic           mildly erotic  dosage           contract         clear
+    # borderline, erotic, mildly erotic, dosage, contract, clear
     "default": ("allow", "detoxify", "allow", "disclaim", "allow", "detoxify"),
     "strict": ("detoxify", "detoxify", "allow", "disclaim", "disclaim", "detoxify"),
     "permissive": ("allow", "allow", "allow", "flag", "allow", "detoxify"),
