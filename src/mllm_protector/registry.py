@@ -56,10 +56,7 @@ def resolve(kind: str, name: str) -> Any:
         ConfigError: the name is unknown, or its module does not hold what it promises.
         MissingExtraError: the module needs a package that is not installed.
     """
-    targets = _targets(kind)
-    target = name if ":" in name else targets.get(name)
-    if target is None:
-        raise ConfigError(f"unknown {_singular(kind)} {name!r}{nearest(name, targets)}")
+    target = name if ":" in name else _find(kind, name)
     module_name, _, attribute = target.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
@@ -70,6 +67,16 @@ def resolve(kind: str, name: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{_singular(kind)} {name!r}: cannot load {target}: {error}") from error
     return found
+
+
+def _find(kind: str, name: str) -> str:
+    """Return "module:Class" of a name; installed packages are only searched for names not built in."""
+    if name in BUILT_IN.get(kind, {}):
+        return BUILT_IN[kind][name]
+    targets = _targets(kind)
+    if name not in targets:
+        raise ConfigError(f"unknown {_singular(kind)} {name!r}{nearest(name, targets)}")
+    return targets[name]
 
 
 def _targets(kind: str) -> dict[str, str]:

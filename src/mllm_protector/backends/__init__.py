@@ -1,0 +1,1 @@
+"""Back-ends: one file per technology, reached by name through the registry."""

@@ -1,0 +1,194 @@
+"""The harm detector that ships inside the package: a small BERT over (query, response) windows.
+
+Every token of the response is seen, in overlapping windows; the harm of a response is that of its
+worst window, or of its worst hidden (encoded) part. Text is normalised for scoring only. Where a
+response scores high its sentences are scored one by one, with the query as context, to say where.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mllm_protector.backends.detectors.pair_model import PairModel
+from mllm_protector.backends.detectors.windows import Place, cut_chunks, locate, stream_windows
+from mllm_protector.checkpoints import EMBEDDED, Manifest
+from mllm_protector.prompts import fit_segment_a, segment_a
+from mllm_protector.taxonomy import HAZARDS
+from mllm_protector.text.decode import Decoded, find_encoded
+from mllm_protector.text.normalise import normalise as normal_form
+from mllm_protector.text.normalise import replace_surrogates
+from mllm_protector.text.sentences import sentences
+from mllm_protector.types import Detection, Exchange, Query, Span
+
+__all__ = ["EmbeddedDetector"]
+
+_MOST_SENTENCES = 256
+_CACHED_WINDOWS = 1024
+_HAZARDS = frozenset(category.code for category in HAZARDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A window's probabilities and the characters of the response it stands for."""
+
+    place: Place
+    probabilities: NDArray[np.float32]
+    encoded: bool = False
+
+    @property
+    def harm(self) -> float:
+        return float(self.probabilities[0])
+
+
+class EmbeddedDetector:
+    """P(harmful) of exchanges, with hazard categories and spans, on the CPU and without a network.
+
+    Args:
+        folder: a checkpoint folder, None for the one inside the package.
+        threads: threads inside one call, None for the processors there are but at most 4.
+        normalise: undo obfuscation before scoring and score decoded blocks too.
+        span_threshold: harm from which a response is scored sentence by sentence; also the harm from
+            which a sentence becomes a span. Lower than the thresholds of policies, so that whatever
+            a policy acts on has spans.
+
+    Raises:
+        CheckpointError: the weights are missing or damaged.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str | None = None,
+        *,
+        threads: int | None = None,
+        normalise: bool = True,
+        span_threshold: float = 0.3,
+    ) -> None:
+        self._model = PairModel(EMBEDDED if folder is None else folder, threads=threads)
+        self._normal = normal_form if normalise else replace_surrogates
+        self._decode = normalise
+        self._span_threshold = span_threshold
+        self._given_harm = np.array([name in _HAZARDS for name in self.manifest.outputs])
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the checkpoint says of itself: name, threshold, licences."""
+        return self._model.manifest
+
+    def detect(self, exchanges: Sequence[Exchange], /) -> list[Detection]:
+        """Return one detection per exchange, in order.
+
+        The categories S1 to S14 hold P(category and harmful); the advice categories are independent of harm.
+
+        Raises:
+            BackendError: the model failed.
+        """
+        cache: dict[bytes, NDArray[np.float32]] = {}
+        return [self._detect(exchange, cache) for exchange in exchanges]
+
+    def score(self, exchanges: Sequence[Exchange], /) -> list[float]:
+        """Return only P(harmful) of each exchange, in order; the same as ``detect`` finds, without spans."""
+        cache: dict[bytes, NDArray[np.float32]] = {}
+        return [max((w.harm for w in self._windows(e, cache)), default=0.0) for e in exchanges]
+
+    def _detect(self, exchange: Exchange, cache: dict[bytes, NDArray[np.float32]]) -> Detection:
+        worst, found = np.zeros(len(self.manifest.outputs), dtype=np.float32), []
+        for window in self._windows(exchange, cache):
+            np.maximum(worst, self._joint(window.probabilities), out=worst)
+            if window.harm >= self._span_threshold:
+                found.append(window)
+        if not worst.any():
+            return Detection(0.0)
+        categories = {n: float(v) for n, v in zip(self.manifest.outputs[1:], worst[1:], strict=True)}
+        return Detection(float(worst[0]), categories, self._spans(exchange, found, cache) if found else ())
+
+    def _joint(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn P(category | harmful) into P(category and harmful); the other heads are left as they are."""
+        return np.where(self._given_harm, probabilities * probabilities[0], probabilities)
+
+    def _windows(self, exchange: Exchange, cache: dict[bytes, NDArray[np.float32]]) -> Iterator[_Found]:
+        """Score every window of the response, then of what is hidden in it."""
+        if not exchange.response.strip():
+            return
+        a_ids = self._segment_a(exchange.query)
+        hidden = find_encoded(exchange.response) if self._decode else ()
+        for place, probabilities in self._score_text(a_ids, _without(exchange.response, hidden), cache):
+            yield _Found(place, probabilities)
+        for block in hidden:
+            for _, probabilities in self._score_text(a_ids, block.text, cache):
+                yield _Found(Place(block.start, block.end), probabilities, encoded=True)
+
+    def _segment_a(self, query: Query) -> list[int]:
+        texts = segment_a(query, self.manifest.template)
+        parts = [self._normal(part) for part in (texts.history, texts.request, texts.image)]
+        history, request, image = self._model.token_ids(parts)
+        return fit_segment_a(history, request, image, self.manifest.template)
+
+    def _score_text(
+        self, a_ids: Sequence[int], text: str, cache: dict[bytes, NDArray[np.float32]]
+    ) -> Iterator[tuple[Place, NDArray[np.float32]]]:
+        chunks = cut_chunks(text)
+        ids, before = self._model.joined_ids([self._normal(text[c.start : c.end]) for c in chunks])
+        if not ids:
+            return
+        for window in stream_windows(a_ids, ids, self.manifest.template):
+            key = np.array(window.input_ids, dtype=np.int32).tobytes()
+            if key not in cache:  # repeated text costs nothing, and a text's sentence may be the text
+                if len(cache) >= _CACHED_WINDOWS:
+                    cache.clear()
+                cache[key] = self._model.run(window)
+            yield locate(window, chunks, before), cache[key]
+
+    def _spans(
+        self, exchange: Exchange, found: Sequence[_Found], cache: dict[bytes, NDArray[np.float32]]
+    ) -> tuple[Span, ...]:
+        """The sentences that score high by themselves, and encoded blocks as a whole."""
+        best: dict[Place, float] = {}
+        for window in sorted(found, key=lambda w: w.harm):
+            if window.encoded:
+                best[window.place] = window.harm
+        plain = sorted((w for w in found if not w.encoded), key=lambda w: -w.harm)
+        if plain:
+            suspects = _sentences_within(exchange.response, [w.place for w in plain])
+            best.update(self._score_places(exchange, suspects, cache) or {plain[0].place: plain[0].harm})
+        return tuple(Span(p.start, p.end, harm) for p, harm in sorted(best.items(), key=lambda i: i[0].start))
+
+    def _score_places(
+        self, exchange: Exchange, places: Sequence[Place], cache: dict[bytes, NDArray[np.float32]]
+    ) -> dict[Place, float]:
+        """P(harmful) of those places that reach the span threshold by themselves."""
+        a_ids, harms = self._segment_a(exchange.query), {}
+        for place in places:
+            scores = self._score_text(a_ids, exchange.response[place.start : place.end], cache)
+            harms[place] = max((float(p[0]) for _, p in scores), default=0.0)
+        return {place: harm for place, harm in harms.items() if harm >= self._span_threshold}
+
+
+def _without(text: str, hidden: Sequence[Decoded]) -> str:
+    """``text`` with its opaque blocks blanked, same length: they are judged by what they say."""
+    for block in hidden:
+        if block.opaque:
+            text = text[: block.start] + " " * (block.end - block.start) + text[block.end :]
+    return text
+
+
+def _sentences_within(text: str, places: Sequence[Place]) -> list[Place]:
+    """The sentences that touch ``places``, those of the first places first, at most ``_MOST_SENTENCES``."""
+    bounds = sentences(text)
+    ends = [end for _, end in bounds]
+    chosen: dict[Place, None] = {}
+    for place in places:
+        for start, end in islice(bounds, bisect_right(ends, place.start), None):
+            if len(chosen) >= _MOST_SENTENCES:
+                return list(chosen)
+            if start >= place.end:
+                break
+            if text[start:end].strip():
+                chosen[Place(start, end)] = None
+    return list(chosen)

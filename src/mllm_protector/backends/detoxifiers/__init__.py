@@ -1,0 +1,1 @@
+"""Detoxifiers: what writes a safe response in place of a harmful one."""

@@ -1,0 +1,1 @@
+"""Measuring detectors, rewrites and whole guards."""

@@ -1,0 +1,1 @@
+"""Attacks on the guard itself, as pure functions."""

@@ -1,0 +1,1 @@
+"""Training of the models: data mixture, trainer, calibration, export. Needs the ``train`` extra."""
