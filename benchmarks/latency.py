@@ -29,7 +29,18 @@ from mllm_protector.prompts import Window, fit_segment_a, pair_windows
 from mllm_protector.types import Exchange, Query
 
 _WORDS = (
-    "the park river old house green paper music table letter small window garden train winter story".split()
+    "park",
+    "river",
+    "old",
+    "house",
+    "green",
+    "paper",
+    "music",
+    "table",
+    "small",
+    "window",
+    "garden",
+    "train",
 )
 _PROMPT = "What is in the picture?"
 _FEEDS = ("input_ids", "attention_mask", "token_type_ids")
@@ -73,12 +84,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def against_bare_session(threads: int, repeat: int, sizes: Sequence[int]) -> float:
-    """Print the table of detector and bare session; return the detector's seconds for one text of 128 tokens."""
+    """Print the table of detector and bare session; return the detector's seconds for one 128-token text."""
     detector, model = EmbeddedDetector(threads=threads), PairModel(EMBEDDED, threads=threads)
     session = bare_session(threads)
-    print(f"{threads} threads, median of {repeat}, milliseconds\n")
+    print(f"{threads} threads, median of {repeat}, milliseconds; ratio is detector to bare\n")
     print(
-        f"{'exchanges':>9}{'tokens':>8}{'bare':>10}{'detector':>10}{'ratio':>8}{'padded batch':>14}{'flagged':>9}"
+        f"{'exchanges':>9}{'tokens':>8}{'bare':>10}{'detector':>10}{'ratio':>8}",
+        f"{'padded batch':>13}{'flagged':>9}",
     )
     one_128 = float("nan")
     for tokens in (32, 128, 512):
@@ -96,7 +108,8 @@ def against_bare_session(threads: int, repeat: int, sizes: Sequence[int]) -> flo
             )
             flagged = sum(bool(found.spans) for found in detector.detect(exchanges))
             print(
-                f"{size:9}{tokens:8}{bare * 1e3:10.1f}{ours * 1e3:10.1f}{ours / bare:8.2f}{padded * 1e3:14.1f}{flagged:9}",
+                f"{size:9}{tokens:8}{bare * 1e3:10.1f}{ours * 1e3:10.1f}{ours / bare:8.2f}",
+                f"{padded * 1e3:13.1f}{flagged:9}",
                 flush=True,
             )
             if (tokens, size) == (128, 1):
@@ -152,13 +165,10 @@ def interleaved(calls: Sequence[Callable[[], object]], repeat: int) -> list[floa
 def start_up(threads: int) -> None:
     """Print memory, import, load and cold command-line times, each of fresh processes."""
     text = " ".join(_WORDS * 30)
-    print(
-        f"\npeak memory, 8 responses of 480 tokens and one of 24,000: {fresh(_MEMORY.format(threads=threads, text=text))[0]:.0f} MB"
-    )
+    megabytes = fresh(_MEMORY.format(threads=threads, text=text))[0]
+    print(f"\npeak memory, 8 responses of 480 tokens and one of 24,000: {megabytes:.0f} MB")
     print(f"import mllm_protector: {median_of(_IMPORT, 0) * 1e3:.0f} ms")
-    print(
-        f"import of the detector: {median_of(_LOAD, 0) * 1e3:.0f} ms, load: {median_of(_LOAD, 1) * 1e3:.0f} ms"
-    )
+    print(f"detector: import {median_of(_LOAD, 0) * 1e3:.0f} ms, load {median_of(_LOAD, 1) * 1e3:.0f} ms")
     command = [sys.executable, "-m", "mllm_protector", "check", "--prompt", _PROMPT, "--response", "A park."]
     times = []
     for _ in range(5):
@@ -202,9 +212,7 @@ def paper_size(threads: int) -> tuple[float, str]:
             model = model.to_empty(device="cpu")
             with torch.no_grad():
                 for tensor in (*model.parameters(), *model.buffers()):
-                    tensor.fill_(
-                        0.01
-                    )  # speed does not depend on the values, as long as they are normal numbers
+                    tensor.fill_(0.01)  # speed does not depend on the values
             ids = torch.randint(1, 32000, (1, 128))
             with torch.inference_mode():
                 seconds = interleaved([lambda model=model, ids=ids: model(input_ids=ids)], 3)[0]

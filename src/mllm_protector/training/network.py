@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ __all__ = ["PairClassifier", "embed_mean"]
 class PairClassifier(nn.Module):
     """Logits of every head from the first token's state and the mean of all, side by side."""
 
+    encoder: Any  # transformers types the parts of a model as Tensor or Module
+
     def __init__(self, encoder: PreTrainedModel, dropout: float = 0.1) -> None:
         super().__init__()
         self.encoder = encoder
@@ -27,8 +30,7 @@ class PairClassifier(nn.Module):
     @classmethod
     def from_base(cls, base: Path) -> PairClassifier:
         """A fresh classifier on the encoder saved in ``base``."""
-        # "eager" keeps the attention pattern that onnxruntime's fusion recognises out of training's way:
-        # sdpa is faster here, the exporter switches to eager.
+        # sdpa is faster in training; the exporter switches to eager, the pattern that onnxruntime fuses.
         return cls(AutoModel.from_pretrained(base, add_pooling_layer=False, attn_implementation="sdpa"))
 
     @classmethod

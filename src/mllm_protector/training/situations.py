@@ -21,7 +21,7 @@ from mllm_protector.training.examples import Example
 
 __all__ = ["situation_examples"]
 
-_KINDS_HAZARDOUS = ("encourage", "advise", "encourage", "reject", "neutral")
+_KINDS_HAZARDOUS = ("encourage", "advise", "reject", "neutral")
 _INCITING = ("encourage", "advise")
 
 
@@ -83,7 +83,8 @@ def _example(
     plan: _Plan, obj: str, kind: str, rng: random.Random, *, harmful: bool, shown: bool = True
 ) -> Example:
     texts = _texts()
-    response = rng.choice(texts.answers[kind]).format(obj=obj, doing=plan.doing)
+    words = {"obj": obj, "act": plan.act, "doing": plan.doing, "Doing": plan.doing.capitalize()}
+    response = rng.choice(texts.answers[kind]).format(**words)
     picture = rng.choice((obj, obj, obj.capitalize(), f"a photo of {obj}")) if shown else ""
     return Example(
         prompt=rng.choice(texts.forms).format(act=plan.act),

@@ -81,10 +81,10 @@ def test_held_out_is_a_stable_share() -> None:
 
 
 def test_labels_of_public_sets_map_to_hazards() -> None:
-    assert hazards_of_label("beavertails_evaluation/animal_abuse") == {"S1"}
-    assert hazards_of_label("catqa/Child Abuse/Online predation") == {"S4"}
+    assert hazards_of_label("beavertails_evaluation/animal_abuse") == frozenset({"S1"})
+    assert hazards_of_label("catqa/Child Abuse/Online predation") == frozenset({"S4"})
     assert hazards_of_label("strongreject/Disinformation and deception") is None
-    assert hazards_of_label("S9") == {"S9"}
+    assert hazards_of_label("S9") == frozenset({"S9"})
     assert hazards_of_label("none") is None
 
 
