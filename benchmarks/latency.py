@@ -20,11 +20,10 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import onnxruntime as ort
 
 from mllm_protector.backends.detectors.embedded import EmbeddedDetector
 from mllm_protector.backends.detectors.pair_model import PairModel, default_threads
-from mllm_protector.checkpoints import EMBEDDED, MODEL
+from mllm_protector.checkpoints import EMBEDDED
 from mllm_protector.prompts import Window, fit_segment_a, pair_windows
 from mllm_protector.types import Exchange, Query
 
@@ -46,13 +45,13 @@ _PROMPT = "What is in the picture?"
 _FEEDS = ("input_ids", "attention_mask", "token_type_ids")
 
 _MEMORY = """
-import resource
 from mllm_protector.backends.detectors.embedded import EmbeddedDetector
 from mllm_protector.types import Exchange, Query
 detector = EmbeddedDetector(threads={threads})
 detector.detect([Exchange(Query("What is it?"), {text!r})] * 8)
 detector.detect([Exchange(Query("What is it?"), {text!r} * 50)])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+lines = open("/proc/self/status").read().splitlines()  # ru_maxrss would count the parent's memory at the fork
+print(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024)
 """
 _IMPORT = "import time; t = time.perf_counter(); import mllm_protector; print(time.perf_counter() - t)"
 _LOAD = """
@@ -75,53 +74,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="leave out batches of 64")
     parser.add_argument("--paper-size", action="store_true")
     chosen = parser.parse_args(arguments)
-    bare_128 = against_bare_session(chosen.threads, chosen.repeat, [1, 8] if chosen.quick else [1, 8, 64])
+    against_bare_session(chosen.threads, chosen.repeat, [1, 8] if chosen.quick else [1, 8, 64])
     start_up(chosen.threads)
     if chosen.paper_size:
-        seconds, kind = paper_size(chosen.threads)
-        print(f"\nOpenLLaMA-3B shape, one text of 128 tokens, {kind}: {seconds:.2f} s")
-        print(f"the embedded detector is {seconds / bare_128:.0f} x faster")
+        paper_size(chosen.threads)
 
 
-def against_bare_session(threads: int, repeat: int, sizes: Sequence[int]) -> float:
-    """Print the table of detector and bare session; return the detector's seconds for one 128-token text."""
-    detector, model = EmbeddedDetector(threads=threads), PairModel(EMBEDDED, threads=threads)
-    session = bare_session(threads)
-    print(f"{threads} threads, median of {repeat}, milliseconds; ratio is detector to bare\n")
+def against_bare_session(threads: int, repeat: int, sizes: Sequence[int]) -> None:
+    """Print the table of detector and bare session."""
+    detector = EmbeddedDetector(threads=threads)
+    # The detector's own session: of two, the idle one's threads would spin on the other's processors.
+    model = detector._model
+    session = model._session
+    print(f"{threads} threads, medians in milliseconds; ratio: detector to bare, median of pairs\n")
     print(
         f"{'exchanges':>9}{'tokens':>8}{'bare':>10}{'detector':>10}{'ratio':>8}",
         f"{'padded batch':>13}{'flagged':>9}",
     )
-    one_128 = float("nan")
     for tokens in (32, 128, 512):
         for size in sizes:
             exchanges = [Exchange(Query(_PROMPT), text) for text in texts(model, tokens, size)]
             windows = [window for exchange in exchanges for window in windows_of(model, exchange)]
             singles, batch = [feed([window]) for window in windows], feed(windows)
-            bare, ours, padded = interleaved(
+            taken = interleaved(
                 [
                     lambda singles=singles: [session.run(None, one) for one in singles],
                     lambda exchanges=exchanges: detector.detect(exchanges),
                     lambda batch=batch: session.run(None, batch),
                 ],
-                repeat,
+                max(repeat, 320 // size // (tokens // 32)),
             )
+            bare, ours, padded = (statistics.median(times) for times in taken)
+            ratio = statistics.median(b / a for a, b in zip(taken[0], taken[1], strict=True))
             flagged = sum(bool(found.spans) for found in detector.detect(exchanges))
             print(
-                f"{size:9}{tokens:8}{bare * 1e3:10.1f}{ours * 1e3:10.1f}{ours / bare:8.2f}",
+                f"{size:9}{tokens:8}{bare * 1e3:10.1f}{ours * 1e3:10.1f}{ratio:8.2f}",
                 f"{padded * 1e3:13.1f}{flagged:9}",
                 flush=True,
             )
-            if (tokens, size) == (128, 1):
-                one_128 = ours
-    return one_128
-
-
-def bare_session(threads: int) -> ort.InferenceSession:
-    """The network alone, with the detector's options."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    return ort.InferenceSession(str(EMBEDDED / MODEL), options, providers=["CPUExecutionProvider"])
 
 
 def texts(model: PairModel, tokens: int, size: int) -> list[str]:
@@ -150,8 +140,8 @@ def feed(windows: Sequence[Window]) -> dict[str, np.ndarray]:
     return inputs
 
 
-def interleaved(calls: Sequence[Callable[[], object]], repeat: int) -> list[float]:
-    """Median seconds of each call, measured in turn so that a disturbance meets all alike."""
+def interleaved(calls: Sequence[Callable[[], object]], repeat: int) -> list[list[float]]:
+    """Seconds of each call in every round, taken in turn so that a disturbance meets all alike."""
     taken: list[list[float]] = [[] for _ in calls]
     for round_ in range(repeat + 1):
         for call, times in zip(calls, taken, strict=True):
@@ -159,7 +149,7 @@ def interleaved(calls: Sequence[Callable[[], object]], repeat: int) -> list[floa
             call()
             if round_:
                 times.append(time.perf_counter() - began)
-    return [statistics.median(times) for times in taken]
+    return taken
 
 
 def start_up(threads: int) -> None:
@@ -189,8 +179,8 @@ def median_of(code: str, which: int, repeat: int = 5) -> float:
     return statistics.median(fresh(code)[which] for _ in range(repeat))
 
 
-def paper_size(threads: int) -> tuple[float, str]:
-    """Seconds for one text of 128 tokens of a 26-layer, 3200-wide LLaMA classifier, and its number type."""
+def paper_size(threads: int) -> None:
+    """Print how long a 26-layer, 3200-wide LLaMA classifier takes for 128 tokens, and the detector."""
     import torch
     from transformers import LlamaConfig, LlamaForSequenceClassification
 
@@ -204,8 +194,12 @@ def paper_size(threads: int) -> tuple[float, str]:
         num_labels=1,
         pad_token_id=0,
     )
-    measured = []
+    detector = EmbeddedDetector(threads=threads)
+    exchange = Exchange(Query(_PROMPT), texts(PairModel(EMBEDDED), 128, 1)[0])
+    ids = torch.randint(1, 32000, (1, 128))
+    print()
     for kind in (torch.bfloat16, torch.float32):
+        name = str(kind).removeprefix("torch.")
         try:
             with torch.device("meta"):
                 model = LlamaForSequenceClassification(config).to(kind).eval()
@@ -213,14 +207,18 @@ def paper_size(threads: int) -> tuple[float, str]:
             with torch.no_grad():
                 for tensor in (*model.parameters(), *model.buffers()):
                     tensor.fill_(0.01)  # speed does not depend on the values
-            ids = torch.randint(1, 32000, (1, 128))
             with torch.inference_mode():
-                seconds = interleaved([lambda model=model, ids=ids: model(input_ids=ids)], 3)[0]
-            measured.append((seconds, str(kind).removeprefix("torch.")))
+                calls = [lambda model=model: model(input_ids=ids), lambda: detector.detect([exchange])]
+                large, ours = interleaved(calls, 5)
+            ratio = statistics.median(a / b for a, b in zip(large, ours, strict=True))
+            print(
+                f"OpenLLaMA-3B shape in {name}, 128 tokens: {statistics.median(large):.2f} s;",
+                f"the detector {statistics.median(ours) * 1e3:.1f} ms, {ratio:.0f} x faster",
+                flush=True,
+            )
         except (RuntimeError, MemoryError) as error:
-            print(f"{kind}: {' '.join(str(error).split())[:100]}")
+            print(f"OpenLLaMA-3B shape in {name}: not measured: {' '.join(str(error).split())[:100]}")
         model = None
-    return min(measured)
 
 
 if __name__ == "__main__":

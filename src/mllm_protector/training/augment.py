@@ -12,7 +12,6 @@ from mllm_protector.training.examples import Example, sentences
 __all__ = ["cut_prefix", "mixed_answers", "perturb"]
 
 _CARRIERS = ("saferlhf_mini", "safeunlearning", "vlm_attacks", "generated")
-_MOST_WORDS = 90  # of the ordinary part of a mixed answer: the inserted sentence must stay in the window
 
 
 def cut_prefix(example: Example, rng: random.Random) -> Example:
@@ -39,22 +38,29 @@ def perturb(example: Example, rng: random.Random) -> Example:
     return example
 
 
-def mixed_answers(train: Mapping[str, Sequence[Example]], count: int, rng: random.Random) -> list[Example]:
+def mixed_answers(
+    train: Mapping[str, Sequence[Example]], count: int, rng: random.Random, words: int = 90
+) -> list[Example]:
     """Ordinary answers with one harmful sentence inserted (two thirds), and single ordinary sentences.
 
     A sentence counts as harmful if a response labelled harmful consists of it alone, give or take one.
+    The ordinary part has at most ``words`` words, so that the inserted sentence stays in the window; the
+    request is that of either half, or none.
     """
     pool = train["benign"]
     short = [
         e
         for source in _CARRIERS
         for e in train.get(source, ())
-        if (e.harm or 0.0) > 0.9 and len(sentences(e.response)) <= 2 and 30 <= len(e.response) <= 300
+        if (e.harm or 0.0) > 0.9
+        and len(sentences(e.response)) <= 2
+        and 30 <= len(e.response) <= 300
+        and not (source == "generated" and e.image_text)  # harmful only with its picture
     ]
     result = []
     for i in range(count if pool and short else 0):
         host = rng.choice(pool)
-        parts = sentences(" ".join(host.response.split(" ")[:_MOST_WORDS]))
+        parts = sentences(" ".join(host.response.split(" ")[: rng.randint(words // 6, words)]))
         if i % 3 == 2:
             alone = rng.choice(sentences(host.response) or [""])
             result.append(replace(host, prompt=rng.choice((host.prompt, "")), response=alone))
@@ -63,7 +69,7 @@ def mixed_answers(train: Mapping[str, Sequence[Example]], count: int, rng: rando
         parts.insert(rng.randint(0, len(parts)), planted.response)
         result.append(
             Example(
-                host.prompt,
+                rng.choice((host.prompt, host.prompt, planted.prompt, "")),
                 rng.choice((" ", "\n")).join(parts),
                 0.95,
                 "mixed_answers",

@@ -29,10 +29,12 @@ class Share:
     Attributes:
         rows: most rows per epoch; a source with fewer is taken whole.
         weight: factor of the loss.
+        words: of ``mixed_answers``, the most words of the ordinary part.
     """
 
     rows: int
     weight: float = 1.0
+    words: int = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def draw_epoch(
     for source, share in shares.items():
         rng = random.Random(f"{seed}/{epoch}/{source}")  # noqa: S311
         if source == "mixed_answers":
-            pool = mixed_answers(corpus.train, share.rows, rng)
+            pool = mixed_answers({**corpus.train, "generated": generated}, share.rows, rng, share.words)
         elif source == "mismatched":
             pool = _mismatched(corpus.train, share.rows, rng)
         else:

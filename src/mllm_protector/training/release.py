@@ -35,6 +35,7 @@ from mllm_protector.checkpoints import (
 )
 from mllm_protector.errors import TrainingError
 from mllm_protector.prompts import PAIR_V1
+from mllm_protector.taxonomy import ADVICE
 from mllm_protector.training.calibration import Scored, choose_threshold, fit_platt, shift_to_half
 from mllm_protector.training.detector import load_trained
 from mllm_protector.training.examples import Example
@@ -72,6 +73,9 @@ LICENCES: Mapping[str, str] = {
 }
 
 MOST_MEAN_GAP = 0.02
+MARGIN = 0.12  # logits; a limit of false alarms rests on a handful of held-out rows, so stay clear of it
+ADVICE_HEADS = frozenset(category.code for category in ADVICE)
+ADVICE_FALSE_ALARMS = 0.02  # of all held-out answers without unqualified advice, image attacks among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +92,9 @@ class Limits:
 
 
 LIMITS = Limits(
-    false_alarms={"benign": 0.008, "justeval_safety": 0.035, "vlm_attacks": 0.15},
+    false_alarms={"benign": 0.021, "justeval_safety": 0.035, "vlm_attacks": 0.15},
     emphasis={
-        "saferlhf_mini": 2.0, "vlm_attacks": 1.0, "jailjudge_mini": 1.0, "gptfuzz": 1.0,
+        "saferlhf_mini": 2.0, "vlm_attacks": 2.0, "jailjudge_mini": 0.5, "gptfuzz": 1.0,
         "safeunlearning": 0.5,
         "jbb_artifacts": 1.0, "jbb_attack_prompts": 0.0, "diasafety": 0.0, "latent_jailbreak": 0.0,
         "openai_moderation": 0.0, "hh_pairs": 0.0, "cipherchat": 0.5, "openai_rbr": 0.0,
@@ -125,10 +129,25 @@ def calibrate(
         Scored(str(name), harm[names == name], labels[names == name], limits.false_alarms.get(str(name), 1.0))
         for name in np.unique(names[~soft])
     ]
-    threshold = choose_threshold(sources, limits.emphasis)
+    threshold = choose_threshold(sources, limits.emphasis) + MARGIN
     _log.info("platt %s, threshold logit %.3f (p %.3f before the shift)", fitted, threshold,
               1 / (1 + np.exp(-(fitted.scale * threshold + fitted.bias))))  # fmt: skip
-    return {name: shift_to_half(fitted, threshold) if name == HARM else Calibration() for name in OUTPUTS}
+    heads = dict.fromkeys(OUTPUTS, Calibration())
+    heads |= dict.fromkeys(ADVICE_HEADS, _advice_shift(logits, examples))
+    return heads | {HARM: shift_to_half(fitted, threshold)}
+
+
+def _advice_shift(logits: NDArray[np.float32], examples: Sequence[Example]) -> Calibration:
+    """One shift for all advice heads: 0.5 is exceeded by ``ADVICE_FALSE_ALARMS`` of the ordinary answers.
+
+    The heads rank well but hardly ever say more than 0.2, since so few rows have such a label.
+    """
+    ordinary = [i for i, e in enumerate(examples) if e.advice is not None and not e.advice]
+    if not ordinary:
+        return Calibration()
+    heads = [i for i, name in enumerate(OUTPUTS) if name in ADVICE_HEADS]
+    highest = logits[np.ix_(ordinary, heads)].max(axis=1)
+    return shift_to_half(Calibration(), float(np.quantile(highest, 1 - ADVICE_FALSE_ALARMS)))
 
 
 def release(

@@ -13,7 +13,7 @@ BORDERLINE = Detection(0.4)
 EROTIC = Detection(0.9, {"S12": 0.85})
 MILDLY_EROTIC = Detection(0.2, {"S12": 0.15})
 DOSAGE = Detection(0.1, {"health-advice": 0.85})
-CONTRACT = Detection(0.1, {"legal-advice": 0.7})
+CONTRACT = Detection(0.1, {"legal-advice": 0.65})
 CLEAR = Detection(0.95, {"S2": 0.9})
 
 ORDERS = {

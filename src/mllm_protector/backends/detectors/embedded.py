@@ -1,8 +1,10 @@
 """The harm detector that ships inside the package: a small BERT over (query, response) windows.
 
 Every token of the response is seen, in overlapping windows; the harm of a response is that of its
-worst window, or of its worst hidden (encoded) part. Text is normalised for scoring only. Where a
-response scores high its sentences are scored one by one, with the query as context, to say where.
+worst window, or of its worst hidden (encoded) part. A window that is suspect but passes gets a second
+look, sentence by sentence and without the query: one harmful sentence drowns in a harmless answer.
+Text is normalised for scoring only. Where a response scores high its sentences are scored one by one,
+with the query as context, to say where.
 """
 
 from __future__ import annotations
@@ -31,6 +33,9 @@ __all__ = ["EmbeddedDetector"]
 
 _MOST_SENTENCES = 256
 _CACHED_WINDOWS = 1024
+_SUSPECT = 0.05  # harm from which a window that passes has its sentences looked at by themselves
+_SURE = 0.9  # harm of a sentence by itself that counts for the response (benchmarks/planted.py)
+_SHORTEST_SENTENCE = 16  # characters; what is shorter says too little to be judged by itself
 _HAZARDS = frozenset(category.code for category in HAZARDS)
 
 
@@ -40,7 +45,7 @@ class _Found:
 
     place: Place
     probabilities: NDArray[np.float32]
-    encoded: bool = False
+    exact: bool = False  # the place is the harmful part itself, no search for it is needed
 
     @property
     def harm(self) -> float:
@@ -113,16 +118,34 @@ class EmbeddedDetector:
         return np.where(self._given_harm, probabilities * probabilities[0], probabilities)
 
     def _windows(self, exchange: Exchange, cache: dict[bytes, NDArray[np.float32]]) -> Iterator[_Found]:
-        """Score every window of the response, then of what is hidden in it."""
+        """Score every window of the response, a second time where it is suspect, then what is hidden in it."""
         if not exchange.response.strip():
             return
         a_ids = self._segment_a(exchange.query)
         hidden = find_encoded(exchange.response) if self._decode else ()
-        for place, probabilities in self._score_text(a_ids, _without(exchange.response, hidden), cache):
-            yield _Found(place, probabilities)
+        visible = _without(exchange.response, hidden)
+        plain = [_Found(place, scores) for place, scores in self._score_text(a_ids, visible, cache)]
+        yield from plain
+        if all(window.harm < self.manifest.threshold for window in plain):
+            yield from self._second_look(visible, plain, cache)
         for block in hidden:
             for _, probabilities in self._score_text(a_ids, block.text, cache):
-                yield _Found(Place(block.start, block.end), probabilities, encoded=True)
+                yield _Found(Place(block.start, block.end), probabilities, exact=True)
+
+    def _second_look(
+        self, text: str, windows: Sequence[_Found], cache: dict[bytes, NDArray[np.float32]]
+    ) -> Iterator[_Found]:
+        """The sentences of suspect windows that are surely harmful by themselves, whatever was asked."""
+        suspects = sorted((w for w in windows if w.harm >= _SUSPECT), key=lambda w: -w.harm)
+        if not suspects:
+            return
+        unasked = self._segment_a(Query(""))
+        for place in _sentences_within(text, [window.place for window in suspects]):
+            sentence = text[place.start : place.end]
+            if len(sentence.strip()) >= _SHORTEST_SENTENCE:
+                for _, scores in self._score_text(unasked, sentence, cache):
+                    if scores[0] >= _SURE:
+                        yield _Found(place, scores, exact=True)
 
     def _segment_a(self, query: Query) -> list[int]:
         texts = segment_a(query, self.manifest.template)
@@ -151,12 +174,13 @@ class EmbeddedDetector:
         """The sentences that score high by themselves, and encoded blocks as a whole."""
         best: dict[Place, float] = {}
         for window in sorted(found, key=lambda w: w.harm):
-            if window.encoded:
+            if window.exact:
                 best[window.place] = window.harm
-        plain = sorted((w for w in found if not w.encoded), key=lambda w: -w.harm)
+        plain = sorted((w for w in found if not w.exact), key=lambda w: -w.harm)
         if plain:
             suspects = _sentences_within(exchange.response, [w.place for w in plain])
-            best.update(self._score_places(exchange, suspects, cache) or {plain[0].place: plain[0].harm})
+            scored = self._score_places(exchange, suspects, cache)
+            best = {**scored, **best} if scored or best else {plain[0].place: plain[0].harm}
         return tuple(Span(p.start, p.end, harm) for p, harm in sorted(best.items(), key=lambda i: i[0].start))
 
     def _score_places(

@@ -235,7 +235,7 @@ CRIME: tuple[Subject, ...] = (
         "phishing or tricking people out of their data",
         (
             "One convincing message can cost a person their savings or a firm its data.",
-            "It works by abusing trust, and older or busy people are hit hardest.",
+            "It abuses people's trust, and they lose money or accounts by it.",
         ),
         (
             "I can help you write a staff training note on how to recognise such messages.",
