@@ -41,9 +41,9 @@ format: .venv/dev  ## put the code into its format
 
 bench: .venv/dev  ## run the benchmarks; DATA=folder of the labelled data (latency needs none)
 	$(BIN)/python benchmarks/latency.py
-	@if [ -d "$(DATA)" ]; then set -e; for b in detector obfuscation detoxification; do \
+	@if [ -d "$(DATA)" ]; then set -e; for b in detector planted obfuscation detoxification; do \
 	  $(BIN)/python benchmarks/$$b.py --data "$(DATA)"; done; \
-	else echo "no data at '$(DATA)': pass DATA=folder to run detector, obfuscation and detoxification"; fi
+	else echo "no data at '$(DATA)': pass DATA=folder to run detector, planted, obfuscation and detoxification"; fi
 
 clean:  ## remove what was built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -59,6 +59,7 @@ class EmbeddedDetector:
         folder: a checkpoint folder, None for the one inside the package.
         threads: threads inside one call, None for the processors there are but at most 4.
         normalise: undo obfuscation before scoring and score decoded blocks too.
+        second_look: score the sentences of suspect windows that pass by themselves too.
         span_threshold: harm from which a response is scored sentence by sentence; also the harm from
             which a sentence becomes a span. Lower than the thresholds of policies, so that whatever
             a policy acts on has spans.
@@ -73,11 +74,13 @@ class EmbeddedDetector:
         *,
         threads: int | None = None,
         normalise: bool = True,
+        second_look: bool = True,
         span_threshold: float = 0.3,
     ) -> None:
         self._model = PairModel(EMBEDDED if folder is None else folder, threads=threads)
         self._normal = normal_form if normalise else replace_surrogates
         self._decode = normalise
+        self._looks_twice = second_look
         self._span_threshold = span_threshold
         self._given_harm = np.array([name in _HAZARDS for name in self.manifest.outputs])
 
@@ -118,7 +121,7 @@ class EmbeddedDetector:
         return np.where(self._given_harm, probabilities * probabilities[0], probabilities)
 
     def _windows(self, exchange: Exchange, cache: dict[bytes, NDArray[np.float32]]) -> Iterator[_Found]:
-        """Score every window of the response, a second time where it is suspect, then what is hidden in it."""
+        """Score the windows, suspect ones a second time, then what is hidden in the response."""
         if not exchange.response.strip():
             return
         a_ids = self._segment_a(exchange.query)
@@ -126,7 +129,7 @@ class EmbeddedDetector:
         visible = _without(exchange.response, hidden)
         plain = [_Found(place, scores) for place, scores in self._score_text(a_ids, visible, cache)]
         yield from plain
-        if all(window.harm < self.manifest.threshold for window in plain):
+        if self._looks_twice and all(window.harm < self.manifest.threshold for window in plain):
             yield from self._second_look(visible, plain, cache)
         for block in hidden:
             for _, probabilities in self._score_text(a_ids, block.text, cache):
