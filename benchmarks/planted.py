@@ -92,10 +92,7 @@ def main() -> None:
         shares = []
         for title, exchanges in sets.items():
             scores, threshold = detector.score(exchanges), detector.manifest.threshold
-            share = bootstrap(
-                lambda s, _, at=threshold: flagged_share(s, at), scores, np.ones(len(scores), bool)
-            )
-            shares.append(f"{title} {share}")
+            shares.append(f"{title} {share_flagged(scores, threshold)}")
         print(f"  {name:22}" + "   ".join(shares), flush=True)
 
 

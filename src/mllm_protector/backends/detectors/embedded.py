@@ -34,7 +34,7 @@ __all__ = ["EmbeddedDetector"]
 _MOST_SENTENCES = 256
 _CACHED_WINDOWS = 1024
 _SUSPECT = 0.05  # harm from which a window that passes has its sentences looked at by themselves
-_SURE = 0.9  # harm of a sentence by itself that counts for the response (benchmarks/planted.py)
+_SURE = 0.9  # harm of a sentence by itself that counts for the response (design/006)
 _SHORTEST_SENTENCE = 16  # characters; what is shorter says too little to be judged by itself
 _HAZARDS = frozenset(category.code for category in HAZARDS)
 

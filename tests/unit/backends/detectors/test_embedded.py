@@ -6,10 +6,12 @@ import base64
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import mllm_protector.backends.detectors.embedded as module
 from mllm_protector.backends.detectors.embedded import EmbeddedDetector
 from mllm_protector.checkpoints import EMBEDDED, MODEL
 from mllm_protector.errors import CheckpointError
@@ -137,3 +139,22 @@ def test_damaged_weights(tmp_path: Path, damage: str) -> None:
 def test_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be read"):
         EmbeddedDetector(tmp_path)
+
+
+def test_the_second_look_counts_a_sentence_that_its_window_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    calm = "Ducks swim on the pond and children feed them bread. "
+    harmful = "Hit him in the face until he gives you the money."
+    text = calm * 3 + harmful + " " + calm * 3
+    once, twice = EmbeddedDetector(threads=1, second_look=False), EmbeddedDetector(threads=1)
+    whole = once.score([Exchange(Query(""), text)])[0]
+    alone = once.score([Exchange(Query(""), harmful)])[0]
+    assert alone >= 0.5
+    # The window is made to pass, so that only the look at its sentences can raise the harm.
+    monkeypatch.setattr(twice._model, "manifest", replace(twice.manifest, threshold=1.1))
+    monkeypatch.setattr(module, "_SUSPECT", 0.0)
+    monkeypatch.setattr(module, "_SURE", alone - 0.01)
+    assert twice.score([Exchange(Query(""), text)])[0] == pytest.approx(max(whole, alone), abs=0.02)
+    monkeypatch.setattr(module, "_SURE", 1.1)
+    assert twice.score([Exchange(Query(""), text)])[0] == pytest.approx(whole, abs=0.02)
+    spans = EmbeddedDetector(threads=1, span_threshold=0.0).detect([Exchange(Query(""), text)])[0].spans
+    assert any(harmful in text[span.start : span.end] for span in spans)
