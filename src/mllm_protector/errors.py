@@ -9,6 +9,7 @@ ProtectorError                  base of all; its message is one line and names t
  |- CheckpointError             the files of a trained model are missing, damaged or of another version
  |- MissingExtraError           an optional dependency is not installed
  |- BackendError                a detector, detoxifier or reader failed, or broke its contract
+ |   `- OutageError             a model stopped answering; the same command goes on when it is back
  |- TrainingError               training cannot start or go on (data, loss, disk)
  `- OutputError                 a result cannot be written (permissions, full disk, other run's file)
 """
@@ -22,6 +23,7 @@ __all__ = [
     "ImageError",
     "InputError",
     "MissingExtraError",
+    "OutageError",
     "OutputError",
     "PolicyError",
     "ProtectorError",
@@ -87,6 +89,10 @@ class BackendError(ProtectorError):
     """A back-end failed, or broke its contract (wrong length, score outside [0, 1])."""
 
     exit_code = 6
+
+
+class OutageError(BackendError):
+    """A model stopped answering; the same command goes on when it is back."""
 
 
 class TrainingError(ProtectorError):

@@ -9,11 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mllm_protector.types import Detection, Exchange, Image, Query, RewriteTask
 
-__all__ = ["ChatModel", "Detoxifier", "HarmDetector", "ImageReader", "Judge", "Judgement"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "ChatModel",
+    "Detoxifier",
+    "HarmDetector",
+    "ImageReader",
+    "Judge",
+    "JudgeTask",
+    "Judgement",
+    "Likelihood",
+    "WhiteBoxModel",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +43,40 @@ class Judgement:
     harmful: bool | None
     score: float | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeTask(Exchange):
+    """An exchange with what a judge should hold it to; any judge may be given one as an exchange.
+
+    Attributes:
+        criteria: what counts as harmful (or as wrong) here, in words; "" leaves it to the judge.
+        request: what was really asked, in plain words, where the prompt does not say it (the text of
+            a typographic image); "" if the prompt says it.
+        references: accepted answers, for judges of correctness.
+    """
+
+    criteria: str = ""
+    request: str = ""
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How likely a model holds a text.
+
+    Attributes:
+        total: log p in nats, the sum over its tokens.
+        tokens: how many there are, at least 1.
+    """
+
+    total: float
+    tokens: int
+
+    @property
+    def nll(self) -> float:
+        """Mean negative log-likelihood per token, in nats."""
+        return -self.total / self.tokens
 
 
 @runtime_checkable
@@ -69,3 +117,19 @@ class Judge(Protocol):
 
     def judge(self, exchanges: Sequence[Exchange], /) -> list[Judgement]:
         """Return one judgement per exchange, in order."""
+
+
+@runtime_checkable
+class WhiteBoxModel(Protocol):
+    """A multimodal model whose insides can be looked at; usually a chat model as well."""
+
+    def log_likelihood(self, queries: Sequence[Query], answers: Sequence[str], /) -> list[Likelihood]:
+        """Return log p(answer | query) of each pair, in order."""
+
+    def picture_size(self) -> tuple[int, int]:
+        """Return (height, width) of the pictures that ``gradient`` takes."""
+
+    def gradient(
+        self, query: Query, pixels: NDArray[np.float32], target: str, /
+    ) -> tuple[float, NDArray[np.float32]]:
+        """Return mean NLL of ``target`` (nats) and its gradient by pixels [height, width, 3] in [0, 1]."""

@@ -27,6 +27,17 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "detoxifiers": {
             "embedded": "mllm_protector.backends.detoxifiers.embedded:EmbeddedDetoxifier",
         },
+        "judges": {
+            "detector": "mllm_protector.backends.judges.detector:DetectorJudge",
+            "exact-match": "mllm_protector.backends.judges.exact_match:ExactMatchJudge",
+            "keyword": "mllm_protector.backends.judges.keyword:KeywordJudge",
+            "llm": "mllm_protector.backends.judges.llm:LlmJudge",
+            "refusal": "mllm_protector.backends.judges.refusal:RefusalJudge",
+        },
+        "chat_models": {
+            "openai": "mllm_protector.backends.chat_models.openai:OpenAIChatModel",
+            "transformers": "mllm_protector.backends.chat_models.transformers:TransformersChatModel",
+        },
         "image_readers": {},
     }
 )
@@ -34,7 +45,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 # Module that is missing -> extra that brings it.
 _EXTRAS = {
-    "torch": "train",
+    "httpx": "endpoints",
+    "torch": "transformers",
+    "PIL": "images",
     "transformers": "transformers",
     "rapidocr": "ocr",
     "ray": "ray",

@@ -1,0 +1,1 @@
+"""Chat models, one file per technology; reached by name, through the registry."""
