@@ -39,11 +39,12 @@ format: .venv/dev  ## put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/dev  ## run the benchmarks; DATA=folder of the labelled data (latency needs none)
+bench: .venv/dev  ## run the benchmarks; DATA=folder of the labelled data (latency and scale need none)
 	$(BIN)/python benchmarks/latency.py
-	@if [ -d "$(DATA)" ]; then set -e; for b in detector planted obfuscation detoxification; do \
+	$(BIN)/python benchmarks/scale.py
+	@if [ -d "$(DATA)" ]; then set -e; for b in detector planted obfuscation detoxification defences; do \
 	  $(BIN)/python benchmarks/$$b.py --data "$(DATA)"; done; \
-	else echo "no data at '$(DATA)': pass DATA=folder to run detector, planted, obfuscation and detoxification"; fi
+	else echo "no data at '$(DATA)': pass DATA=folder to run detector, planted, obfuscation, detoxification and defences"; fi
 
 clean:  ## remove what was built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -25,6 +25,10 @@ _COMMANDS = MappingProxyType(
         "explain": "mllm_protector.cli.explain",
         "policy": "mllm_protector.cli.policy",
         "model": "mllm_protector.cli.model",
+        "evaluate": "mllm_protector.cli.evaluate",
+        "compare": "mllm_protector.cli.compare",
+        "attack": "mllm_protector.cli.attack",
+        "analyse": "mllm_protector.cli.analyse",
     }
 )
 

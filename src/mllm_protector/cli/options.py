@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -25,6 +25,7 @@ __all__ = [
     "Response",
     "Restart",
     "Threads",
+    "key_values",
 ]
 
 _ONE = "One exchange"
@@ -91,3 +92,16 @@ Restart = Annotated[
 Quiet = Annotated[
     bool, typer.Option("-q", "--quiet", help="No progress and no summary.", rich_help_panel=_MANY)
 ]
+
+
+def key_values(given: list[str] | None) -> dict[str, Any]:
+    """Read KEY=VALUE; a value is YAML, so that numbers and truth values are what they look like."""
+    import yaml
+
+    pairs = {}
+    for item in given or []:
+        key, sign, value = item.partition("=")
+        if not sign or not key:
+            raise typer.BadParameter(f"--model-option {item!r}: write KEY=VALUE")
+        pairs[key.replace("-", "_")] = yaml.safe_load(value)
+    return pairs

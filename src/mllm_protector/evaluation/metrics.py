@@ -12,7 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Interval", "auroc", "bootstrap", "f1", "flagged_share", "macro_f1", "tpr_at_fpr"]
+__all__ = [
+    "Bin",
+    "Interval",
+    "auprc",
+    "auroc",
+    "bootstrap",
+    "calibration_error",
+    "f1",
+    "flagged_share",
+    "macro_f1",
+    "reliability",
+    "roc_curve",
+    "tpr_at_fpr",
+]
 
 Scores = NDArray[np.float64]
 Labels = NDArray[np.bool_]
@@ -46,6 +59,69 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     last = np.cumsum(counts)
     ranks = (last - (counts - 1) / 2)[inverse]  # mean rank of ties, from 1
     return float((ranks[y].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def auprc(scores: ArrayLike, labels: ArrayLike) -> float:
+    """Average precision: precision at each harmful row's score, summed over the steps in recall.
+
+    Rows of one score are taken together, so that their order does not matter.
+    """
+    s, y = _pair(scores, labels)
+    if not y.any():
+        return float("nan")
+    order = np.argsort(-s, kind="stable")
+    ordered, hits = s[order], np.cumsum(y[order])
+    last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)  # the end of each run of ties
+    precision = hits[last] / (last + 1)
+    return float((precision * np.diff(np.append(0, hits[last]))).sum() / hits[-1])
+
+
+def roc_curve(scores: ArrayLike, labels: ArrayLike, points: int = 200) -> list[tuple[float, float]]:
+    """(false alarms, found) from (0, 0) to (1, 1), at most ``points`` of them; empty if undefined."""
+    s, y = _pair(scores, labels)
+    if not y.any() or y.all():
+        return []
+    order = np.argsort(-s, kind="stable")
+    ordered = s[order]
+    last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+    found = np.cumsum(y[order])[last] / y.sum()
+    alarms = np.cumsum(~y[order])[last] / (~y).sum()
+    kept = np.unique(np.linspace(0, len(last) - 1, min(points, len(last))).round().astype(int))
+    return [(0.0, 0.0), *((float(a), float(f)) for a, f in zip(alarms[kept], found[kept], strict=True))]
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Rows whose probability lies in one part of [0, 1].
+
+    Attributes:
+        predicted: their mean probability.
+        observed: the share of them that is harmful.
+        count: how many they are.
+    """
+
+    predicted: float
+    observed: float
+    count: int
+
+
+def reliability(scores: ArrayLike, labels: ArrayLike, bins: int = 10) -> list[Bin]:
+    """The rows in equal parts of [0, 1], empty parts left out; a score of 1 belongs to the last."""
+    s, y = _pair(scores, labels)
+    place = np.minimum((s * bins).astype(int), bins - 1)
+    found = []
+    for b in range(bins):
+        chosen = place == b
+        if chosen.any():
+            found.append(Bin(float(s[chosen].mean()), float(y[chosen].mean()), int(chosen.sum())))
+    return found
+
+
+def calibration_error(scores: ArrayLike, labels: ArrayLike, bins: int = 10) -> float:
+    """ECE: the mean distance of probability and share per bin, by rows (Naeini et al. 2015); NaN of none."""
+    found = reliability(scores, labels, bins)
+    total = sum(b.count for b in found)
+    return sum(b.count * abs(b.predicted - b.observed) for b in found) / total if total else float("nan")
 
 
 def f1(scores: ArrayLike, labels: ArrayLike, threshold: float = 0.5) -> float:

@@ -7,7 +7,19 @@ import math
 import numpy as np
 import pytest
 
-from mllm_protector.evaluation.metrics import auroc, bootstrap, f1, flagged_share, macro_f1, tpr_at_fpr
+from mllm_protector.evaluation.metrics import (
+    Bin,
+    auprc,
+    auroc,
+    bootstrap,
+    calibration_error,
+    f1,
+    flagged_share,
+    macro_f1,
+    reliability,
+    roc_curve,
+    tpr_at_fpr,
+)
 
 SCORES = [0.9, 0.8, 0.7, 0.6, 0.55, 0.4, 0.3, 0.2]
 LABELS = [True, True, False, True, False, False, True, False]
@@ -69,3 +81,30 @@ def test_bootstrap_of_an_undefined_metric_is_nan() -> None:
 def test_lengths_must_agree() -> None:
     with pytest.raises(ValueError, match="one length"):
         auroc([0.1], [True, False])
+
+
+def test_auprc_by_hand() -> None:
+    # harmful at ranks 1, 2, 4, 7: (1/1 + 2/2 + 3/4 + 4/7) / 4
+    assert auprc(SCORES, LABELS) == pytest.approx((1 + 1 + 3 / 4 + 4 / 7) / 4)
+    # ties are one step: both found at precision 1/2 at once
+    assert auprc([0.5, 0.5], [True, False]) == auprc([0.5, 0.5], [False, True]) == 0.5
+    assert math.isnan(auprc([0.5], [False]))
+
+
+def test_roc_curve_by_hand() -> None:
+    assert roc_curve([0.9, 0.6, 0.6, 0.1], [True, True, False, False]) == [
+        (0.0, 0.0), (0.0, 0.5), (0.5, 1.0), (1.0, 1.0),
+    ]  # fmt: skip
+    assert roc_curve([0.1], [True]) == []
+    many = roc_curve(np.linspace(0, 1, 999), np.arange(999) % 2 == 0, points=50)
+    assert len(many) <= 51 and many[-1] == (1.0, 1.0)
+
+
+def test_calibration_error_by_hand() -> None:
+    scores, labels = [0.05, 0.15, 0.15, 1.0], [False, True, False, True]
+    assert reliability(scores, labels) == [
+        Bin(0.05, 0.0, 1), Bin(0.15, 0.5, 2), Bin(1.0, 1.0, 1),
+    ]  # fmt: skip
+    # (1 x 0.05 + 2 x 0.35 + 1 x 0) / 4
+    assert calibration_error(scores, labels) == pytest.approx((0.05 + 0.7) / 4)
+    assert math.isnan(calibration_error([], []))

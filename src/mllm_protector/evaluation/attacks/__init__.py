@@ -1,1 +1,1 @@
-"""Attacks on the guard itself, as pure functions."""
+"""Attacks on a model and on the guard: functions of text and pictures, and writers of benchmark folders."""

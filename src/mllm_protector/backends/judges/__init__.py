@@ -1,0 +1,1 @@
+"""Judges: who says for an evaluation whether an answer is harmful, refused or right."""
