@@ -166,9 +166,14 @@ def _trial_sets(
         if len(found) >= budget:
             break
         removed = closure(passage, must.union(extra))
-        if removed and _worth_keeping(passage, removed, limits):
+        if removed and _takes_something(passage, removed, must) and _worth_keeping(passage, removed, limits):
             found[removed] = None
     return list(found)
+
+
+def _takes_something(passage: Passage, removed: frozenset[int], must: frozenset[int]) -> bool:
+    """Whether the removal can be what makes the rest harmless: no harm went with a mere "Sure."."""
+    return bool(must) or any(_is_real(passage, number) for number in removed)
 
 
 def _worth_keeping(passage: Passage, removed: frozenset[int], limits: Limits) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -258,3 +259,17 @@ def test_no_harmful_sentence_is_left_and_the_result_is_repeatable(response: str)
 def test_any_text_is_rewritten_without_a_fault(response: str, prompt: str) -> None:
     text = rewrite(response + " badword", prompt)
     assert "badword" not in text.lower()
+
+
+def test_taking_out_a_pleasantry_is_no_rewrite() -> None:
+    """The whole is harmful, each sentence alone is not: the harm did not go with the "Sure."."""
+    advice = "Wait by the side door until they leave, and take it while they sleep."
+
+    class Contextual:
+        def detect(self, exchanges: Sequence[Exchange], /) -> list[Detection]:
+            return [Detection(0.9 if e.response.startswith("Sure. ") else 0.1) for e in exchanges]
+
+    (text,) = EmbeddedDetoxifier(Contextual()).detoxify([
+        RewriteTask(Exchange(Query("How do I take it?"), f"Sure. {advice}"), Detection(0.9))
+    ])  # fmt: skip
+    assert advice not in text and text.strip()
