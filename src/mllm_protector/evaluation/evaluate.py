@@ -11,13 +11,13 @@ OUT/answers.sqlite  what models answered, so that nothing is asked twice
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from mllm_protector import __version__
+from mllm_protector.data.files import write_whole
 from mllm_protector.data.jsonl import parse_object, read_lines
 from mllm_protector.data.sinks import FileSink
 from mllm_protector.errors import OutputError
@@ -65,12 +65,12 @@ def evaluate(
             if overwrite or not (out / SAMPLES).exists():
                 for name in (REPORT, MARKDOWN, HTML):
                     (out / name).unlink(missing_ok=True)
-                _write(out / SETTINGS, json.dumps(prepared.settings, indent=1) + "\n")
+                write_whole(out / SETTINGS, json.dumps(prepared.settings, indent=1) + "\n")
             run(prepared.job, sink, watcher)
         report = _report(prepared, out / SAMPLES)
-    _write(out / REPORT, json.dumps(to_json_values(report), ensure_ascii=False, indent=1) + "\n")
-    _write(out / MARKDOWN, to_markdown(report))
-    _write(out / HTML, to_html(report))
+    write_whole(out / REPORT, json.dumps(to_json_values(report), ensure_ascii=False, indent=1) + "\n")
+    write_whole(out / MARKDOWN, to_markdown(report))
+    write_whole(out / HTML, to_html(report))
     return report
 
 
@@ -136,14 +136,3 @@ def _with_doubts(report: Report, warnings: Sequence[str]) -> Report:
         if count > _OPEN * max(report.kinds.get("harmful", 0), 1)
     ]
     return replace(report, warnings=tuple(doubts))
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    fresh = path.with_name(path.name + ".new")
-    try:
-        fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
-        os.replace(fresh, path)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written: {error.strerror}; give another -o") from error

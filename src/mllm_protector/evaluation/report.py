@@ -27,6 +27,7 @@ __all__ = [
     "Problem",
     "Report",
     "Utility",
+    "json_values",
     "to_json_values",
 ]
 
@@ -295,15 +296,16 @@ class Report:
 
 def to_json_values(report: Report) -> dict[str, Any]:
     """Return the report as JSON values: six decimals, NaN as null."""
-    plain: dict[str, Any] = _plain(asdict(report))
+    plain: dict[str, Any] = json_values(asdict(report))
     return plain
 
 
-def _plain(value: Any) -> Any:
+def json_values(value: Any) -> Any:
+    """Return plain data as JSON values: six decimals, NaN and infinities as null."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: json_values(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [json_values(item) for item in value]
     if isinstance(value, float):
         return round(value, 6) if math.isfinite(value) else None
     return value

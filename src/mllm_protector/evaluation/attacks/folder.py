@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mllm_protector import __version__
 from mllm_protector.checkpoints import file_sha256
+from mllm_protector.data.files import write_whole
 from mllm_protector.errors import OutputError
 
 __all__ = ["MANIFEST", "BenchmarkFolder", "verify_folder"]
@@ -60,7 +60,7 @@ class BenchmarkFolder:
             self._files[name] = file_sha256(path)
             return False
         data = make()
-        self._write(path, data)
+        write_whole(path, data)
         self._files[name] = hashlib.sha256(data).hexdigest()
         return True
 
@@ -71,7 +71,7 @@ class BenchmarkFolder:
             OutputError: it cannot be written.
         """
         value = {"settings": self.settings, "files": dict(sorted(self._files.items()))}
-        self._write(self.root / MANIFEST, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+        write_whole(self.root / MANIFEST, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
         (self.root / _PARTIAL).unlink(missing_ok=True)
 
     def _claim(self) -> None:
@@ -89,22 +89,7 @@ class BenchmarkFolder:
                 raise OutputError(f"{self.root} is not an empty folder; choose another")
         except (OSError, ValueError) as error:
             raise OutputError(f"{self.root} cannot be used: {error}; choose another folder") from error
-        self._write(partial, json.dumps(self.settings, ensure_ascii=False).encode())
-
-    def _write(self, path: Path, data: bytes) -> None:
-        part = path.with_name(path.name + ".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(part, path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise OutputError(
-                f"{path} cannot be written ({error.strerror}): free space or choose another folder"
-            ) from error
+        write_whole(partial, json.dumps(self.settings, ensure_ascii=False).encode())
 
 
 def verify_folder(root: Path) -> list[str]:
