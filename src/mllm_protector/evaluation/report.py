@@ -201,7 +201,8 @@ class DefenceReport:
         utility: correctness per judge.
         actions: what was done -> how often.
         detector: None if it has none, or nobody judged.
-        relevance: mean share of the request's words in rewritten answers.
+        relevance: mean share of the request's words in rewritten answers that are no full refusal; an
+            answer that only got a disclaimer is not rewritten.
         rewritten: how many that mean is over.
         cost: per query, without the model's own answer.
         errors: samples on which something failed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -163,6 +164,20 @@ def test_detector_cost_actions_and_examples() -> None:
         ("changed without need", "4"), ("missed", "3"), ("stopped", "1"),
     ]  # fmt: skip
     assert (defence.safe_unchanged.hits, defence.safe_unchanged.total) == (1, 2)
+
+
+def test_only_rewrites_that_answer_count_for_relevance() -> None:
+    def delivered(key: str, action: str, refusal: str, relevance: float) -> Row:
+        given = row(key, True, False)
+        after = replace(given.after["guard"], action=action, refusal=refusal, relevance=relevance)
+        return replace(given, after={"guard": after})
+
+    rows = [
+        delivered("1", "detoxify", "none", 0.25), delivered("2", "detoxify", "partial", 0.75),
+        delivered("3", "detoxify", "full", 0.9), delivered("4", "disclaim", "none", 1.0),
+    ]  # fmt: skip
+    defence = report(rows).defences[0]
+    assert (defence.relevance, defence.rewritten) == (0.5, 2)
 
 
 def test_answers_to_benign_requests_are_harmless_for_the_detector() -> None:
