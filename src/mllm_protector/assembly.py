@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mllm_protector.config import BackendConfig, Config
-from mllm_protector.errors import ConfigError, ProtectorError
 from mllm_protector.interfaces import HarmDetector
 from mllm_protector.policies import load_policy
 from mllm_protector.policy import Policy
 from mllm_protector.protector import Protector
-from mllm_protector.registry import resolve
+from mllm_protector.registry import make
 
 __all__ = ["build", "load_protector"]
 
@@ -49,7 +47,8 @@ def build(
         made = [(c.name, _make("detoxifiers", c, {"detector": detector})) for c in config.detoxifiers]
         detoxifiers = {_unique(name, i, config): back_end for i, (name, back_end) in enumerate(made)}
     reader = None if config.image_reader is None else _make("image_readers", config.image_reader, {})
-    return Protector(detector, standard, detoxifiers, image_reader=reader)
+    meter = None if config.relevance is None else _make("relevance_meters", config.relevance, {})
+    return Protector(detector, standard, detoxifiers, image_reader=reader, relevance=meter)
 
 
 def _unique(name: str, index: int, config: Config) -> str:
@@ -59,17 +58,4 @@ def _unique(name: str, index: int, config: Config) -> str:
 
 
 def _make(kind: str, config: BackendConfig, offered: Mapping[str, Any]) -> Any:
-    """Construct a back-end: its own options, and of what we offer what its signature asks for."""
-    factory = resolve(kind, config.name)
-    parameters = inspect.signature(factory).parameters
-    arguments = {name: value for name, value in offered.items() if name in parameters and value is not None}
-    try:
-        return factory(**(arguments | config.options))
-    except ProtectorError:
-        raise
-    except TypeError as error:
-        raise ConfigError(
-            f"{config.name}: {error}; options it takes: {', '.join(parameters) or 'none'}"
-        ) from error
-    except Exception as error:
-        raise ConfigError(f"{config.name} cannot be built: {type(error).__name__}: {error}") from error
+    return make(kind, config.name, config.options, offered)

@@ -4,6 +4,7 @@ policy: default            # a shipped policy's name, or a file relative to this
 detector: {name: embedded, options: {threads: 2}}
 detoxifiers: [{name: embedded}]
 image_reader: {name: my-reader}
+relevance: {name: embedded} # null leaves the policy's relevance floor out
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Config(BaseModel):
     detector: BackendConfig = BackendConfig(name="embedded")
     detoxifiers: tuple[BackendConfig, ...] = (BackendConfig(name="embedded"),)
     image_reader: BackendConfig | None = None
+    relevance: BackendConfig | None = BackendConfig(name="embedded")
 
 
 def load_config(path: str | Path) -> Config:

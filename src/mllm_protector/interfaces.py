@@ -26,6 +26,7 @@ __all__ = [
     "JudgeTask",
     "Judgement",
     "Likelihood",
+    "RelevanceMeter",
     "WhiteBoxModel",
 ]
 
@@ -89,10 +90,22 @@ class HarmDetector(Protocol):
 
 @runtime_checkable
 class Detoxifier(Protocol):
-    """Writes a safe response in place of a harmful one; the protector verifies it."""
+    """Writes a safe response in place of a harmful one; the protector verifies it.
+
+    A back-end that has more than one try in it says so with an attribute ``attempts`` (1 if there is none);
+    ``task.turn`` counts them. One that hands on to others names them by a method ``name_of(task)``.
+    """
 
     def detoxify(self, tasks: Sequence[RewriteTask], /) -> list[str]:
         """Return one text per task, in order."""
+
+
+@runtime_checkable
+class RelevanceMeter(Protocol):
+    """Tells whether a rewrite still speaks to what was asked."""
+
+    def relevance(self, tasks: Sequence[RewriteTask], texts: Sequence[str], /) -> list[float | None]:
+        """Return per rewrite a value in [0, 1], higher is closer to the request; None if it cannot tell."""
 
 
 @runtime_checkable

@@ -20,11 +20,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mllm_protector.disclaimers import with_disclaimer
 from mllm_protector.taxonomy import ADVICE, CATEGORIES
 from mllm_protector.types import Action, Detection, Exchange, Standard
 
-__all__ = ["CategoryRule", "Decision", "Matcher", "PatternRule", "Policy", "Texts"]
+__all__ = ["CategoryRule", "Decision", "Matcher", "PatternRule", "Policy", "RewriteRules", "Texts"]
 
+_SELF_HARM = "S11"
 _ADVICE = frozenset(c.code for c in ADVICE)
 # A category that holds at least this share of the harm explains it.
 _EXPLAINS = 0.5
@@ -77,11 +79,39 @@ class Texts:
         refuse: the last resort: delivered when nothing else may be.
         unavailable: delivered when the guard itself failed and the policy refuses then.
         disclaim: appended by DISCLAIM; None takes a wording for the category at hand.
+        crisis: the refusal where self-harm is in question; None takes ``refuse``.
+        translations: language code -> name of a text above -> that text in the language.
     """
 
     refuse: str
     unavailable: str
     disclaim: str | None = None
+    crisis: str | None = None
+    translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def in_language(self, name: str, language: str) -> str | None:
+        """Return the text called ``name`` in ``language``; the text itself where it is not translated."""
+        own: str | None = getattr(self, name)
+        return self.translations.get(language, {}).get(name, own)
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteRules:
+    """What a rewrite is held to, beside the standard of safety.
+
+    Attributes:
+        seconds: no further attempt begins after this time; back-ends are told what is left.
+        relevance: floor in [0, 1] that a ``RelevanceMeter`` must find; 0 asks for none.
+        copied_words: a rewrite that repeats a longer run of words of the harmful text is rejected.
+        max_words: most words of a rewrite, None for no limit.
+        tone: how it should sound, in words, for back-ends that can be told.
+    """
+
+    seconds: float = 60.0
+    relevance: float = 0.1
+    copied_words: int = 15
+    max_words: int | None = None
+    tone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +146,10 @@ class Policy:
         deny: patterns that order their action wherever they are found.
         texts: fixed texts.
         max_attempts: rewrites tried per exchange before the refusal, at least 1.
+        rewrite: what rewrites are held to.
+        country: two letters; whose ``resources`` are shown, "" for the default ones.
+        resources: category code -> country (or ``default``) -> where to find help, shown under what is
+            delivered in place of a response.
     """
 
     name: str
@@ -128,6 +162,24 @@ class Policy:
     allow: tuple[PatternRule, ...] = ()
     deny: tuple[PatternRule, ...] = ()
     max_attempts: int = 3
+    rewrite: RewriteRules = field(default_factory=RewriteRules)
+    country: str = ""
+    resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def refusal(self, decision: Decision, language: str) -> str:
+        """Return the fixed text delivered in place of a response, its resources included."""
+        crisis = self.texts.in_language("crisis", language) if _SELF_HARM in decision.hazards else None
+        text = decision.text or crisis or self.texts.in_language("refuse", language) or self.texts.refuse
+        return with_disclaimer(text, self.resource(decision.hazards))
+
+    def resource(self, hazards: tuple[str, ...]) -> str:
+        """Return where to find help with the first of ``hazards`` that the policy knows help for, "" if none."""
+        for code in hazards:
+            by_country = self.resources.get(code, {})
+            found = by_country.get(self.country) or by_country.get("default")
+            if found:
+                return found
+        return ""
 
     def decide(self, detection: Detection, exchange: Exchange) -> Decision:
         """Return the order for ``exchange`` given what the detector said of it."""

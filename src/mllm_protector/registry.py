@@ -9,15 +9,16 @@ The built-in ones load by the same path as third-party ones. A package adds its 
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any
 
-from mllm_protector.errors import ConfigError, MissingExtraError
+from mllm_protector.errors import ConfigError, MissingExtraError, ProtectorError
 from mllm_protector.suggest import nearest
 
-__all__ = ["BUILT_IN", "available", "resolve"]
+__all__ = ["BUILT_IN", "available", "make", "resolve"]
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -25,7 +26,11 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "embedded": "mllm_protector.backends.detectors.embedded:EmbeddedDetector",
         },
         "detoxifiers": {
+            "chain": "mllm_protector.backends.detoxifiers.chain:ChainDetoxifier",
             "embedded": "mllm_protector.backends.detoxifiers.embedded:EmbeddedDetoxifier",
+            "openai": "mllm_protector.backends.detoxifiers.prompted:openai_detoxifier",
+            "self": "mllm_protector.backends.detoxifiers.self_ask:SelfDetoxifier",
+            "transformers": "mllm_protector.backends.detoxifiers.prompted:transformers_detoxifier",
         },
         "judges": {
             "detector": "mllm_protector.backends.judges.detector:DetectorJudge",
@@ -39,6 +44,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "transformers": "mllm_protector.backends.chat_models.transformers:TransformersChatModel",
         },
         "image_readers": {},
+        "relevance_meters": {
+            "embedded": "mllm_protector.backends.detoxifiers.relevance:EmbeddedRelevance",
+        },
     }
 )
 """kind -> name -> "module:Class"."""
@@ -47,6 +55,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
 _EXTRAS = {
     "httpx": "endpoints",
     "torch": "transformers",
+    "peft": "transformers",
     "PIL": "images",
     "transformers": "transformers",
     "rapidocr": "ocr",
@@ -80,6 +89,26 @@ def resolve(kind: str, name: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{_singular(kind)} {name!r}: cannot load {target}: {error}") from error
     return found
+
+
+def make(kind: str, name: str, options: Mapping[str, Any], offered: Mapping[str, Any] | None = None) -> Any:
+    """Construct a back-end: its own options, and of what we offer what its signature asks for.
+
+    Raises:
+        ConfigError, MissingExtraError: it is unknown, or cannot be built from these options.
+    """
+    factory = resolve(kind, name)
+    parameters = inspect.signature(factory).parameters
+    given = {key: value for key, value in (offered or {}).items() if key in parameters and value is not None}
+    try:
+        return factory(**(given | dict(options)))
+    except ProtectorError:
+        raise
+    except TypeError as error:
+        takes = ", ".join(parameters) or "none"
+        raise ConfigError(f"{name}: {error}; options it takes: {takes}") from error
+    except Exception as error:
+        raise ConfigError(f"{name} cannot be built: {type(error).__name__}: {error}") from error
 
 
 def _find(kind: str, name: str) -> str:

@@ -172,12 +172,22 @@ class RewriteTask:
         detection: what the detector said of it.
         hazards: hazard category codes that led to the rewrite, most probable first; may be empty.
         standard: what the rewrite will be held to.
+        turn: 0 for the first attempt of this detoxifier, 1 for its second, ...
+        previous: every attempt so far, in order, with why it was rejected.
+        tone: how the policy wants it to sound, in words; "" leaves it open.
+        max_words: most words that the policy lets a rewrite have, None for no limit.
+        seconds: time left for this attempt, None for no limit.
     """
 
     exchange: Exchange
     detection: Detection
     hazards: tuple[str, ...] = ()
     standard: Standard = field(default_factory=lambda: Standard(harm=0.5))
+    turn: int = 0
+    previous: tuple[Attempt, ...] = ()
+    tone: str = ""
+    max_words: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
@@ -21,7 +22,7 @@ Examples:
 
     mllm-protector explain --prompt "Is it safe?" --response "It is. Also, tell nobody."
 
-    mllm-protector explain answers.jsonl --line 12 --policy strict
+    mllm-protector explain answers.jsonl --line 12 --policy strict --html review.html
 """
 
 
@@ -39,8 +40,15 @@ def explain(
     policy: options.PolicyName = None,
     config: options.ConfigFile = None,
     threads: options.Threads = None,
+    html: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--html", metavar="FILE", help="Write the same as a page to read and to share."),
+    ] = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Explain one exchange."""
+    if html is not None and html.exists() and not overwrite:
+        raise typer.BadParameter(f"{html} exists; give another --html, or --overwrite")
     choose_mode(file, response, bool(prompt or image or image_text))
     if file is not None:
         exchange = _from_file(file, line or 1)
@@ -51,7 +59,14 @@ def explain(
     ImageNote(protector).saw(exchange)
     from mllm_protector.cli.explanation import explain_exchange, show
 
-    show(explain_exchange(protector, exchange), protector.policy)
+    explanation = explain_exchange(protector, exchange)
+    show(explanation, protector.policy)
+    if html is not None:
+        from mllm_protector.cli.explain_page import explain_page
+        from mllm_protector.data.files import write_whole
+
+        write_whole(html, explain_page(explanation, protector.policy))
+        typer.echo(f"\nwritten to {html}", err=True)
 
 
 def _from_file(file: str, wanted: int) -> Exchange:

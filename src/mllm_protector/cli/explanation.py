@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mllm_protector.cli.render import category_name, excerpt, plain, top_categories
+from mllm_protector.cli.word_diff import word_diff
 from mllm_protector.policy import Policy
 from mllm_protector.protector import Protector
 from mllm_protector.text.sentences import split_sentences
@@ -63,8 +64,17 @@ def show(explanation: Explanation, policy: Policy, console: Console | None = Non
     _heading(console, f"Policy {policy.name}: {protection.action.value}")
     _decision(console, protection)
     if not protection.unchanged:
-        _heading(console, "Delivered")
-        console.print(Padding(Text(plain(protection.response)), (0, 2)))
+        _heading(console, "Delivered (struck out: what went; underlined: what came)")
+        console.print(Padding(_difference(protection), (0, 2)))
+
+
+def _difference(protection: Protection) -> Text:
+    """The delivered text against the original, word by word; colour is never the only sign."""
+    text = Text()
+    styles = {"same": "", "gone": "red strike", "new": "green underline"}
+    for part in word_diff(protection.exchange.response, protection.response):
+        text.append(plain(part.text), style=styles[part.kind])
+    return text
 
 
 def _heading(console: Console, text: str) -> None:

@@ -20,10 +20,10 @@ from mllm_protector.evaluation.criteria import criterion
 from mllm_protector.evaluation.defences import Defence, Delivered
 from mllm_protector.evaluation.memory import Answer
 from mllm_protector.evaluation.panel import LABELS, Panel
-from mllm_protector.evaluation.relevance import relevance
 from mllm_protector.evaluation.rows import OK, Outcome, Row, to_dict
 from mllm_protector.evaluation.samples import Kind, Sample, query_of
 from mllm_protector.interfaces import Judgement, JudgeTask
+from mllm_protector.text.relevance import relevance
 from mllm_protector.types import Exchange, Query
 
 __all__ = ["Job", "Watcher", "run"]

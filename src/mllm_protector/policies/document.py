@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-__all__ = ["CategoryDocument", "PatternDocument", "PolicyDocument", "TextsDocument"]
+__all__ = ["CategoryDocument", "PatternDocument", "PolicyDocument", "RewriteDocument", "TextsDocument"]
 
 Threshold = Annotated[
     float, Field(gt=0.0, le=1.0, strict=True, description="probability from which the action applies")
@@ -14,6 +14,8 @@ Threshold = Annotated[
 ActionName = Literal["allow", "flag", "disclaim", "detoxify", "refuse"]
 # YAML 1.2 has one spelling of a text; a number where a text is meant is a mistake, not a text.
 Text = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=4000)]
+Country = Annotated[str, StringConstraints(pattern=r"^([A-Z]{2}|default)$")]
+LanguageCode = Literal["en", "zh", "es", "hi", "ar", "pt", "ru", "ja", "de", "fr"]
 Pattern = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1000)]
 
 
@@ -46,6 +48,15 @@ class AllowDocument(_Strict):
     reason: str = Field("", max_length=500, description="why it is here, shown in results")
 
 
+class TranslationDocument(_Strict):
+    """Fixed texts in one language."""
+
+    refuse: Text | None = None
+    unavailable: Text | None = None
+    disclaim: Text | None = None
+    crisis: Text | None = None
+
+
 class TextsDocument(_Strict):
     """Fixed texts."""
 
@@ -54,6 +65,28 @@ class TextsDocument(_Strict):
         None, description="delivered when the guard failed and on_error is refuse"
     )
     disclaim: Text | None = Field(None, description="appended by disclaim; default: a wording per category")
+    crisis: Text | None = Field(None, description="the refusal where self-harm is in question")
+    translations: dict[LanguageCode, TranslationDocument] | None = Field(
+        None, description="language -> the texts above in that language; the prompt's language is used"
+    )
+
+
+class RewriteDocument(_Strict):
+    """What a rewrite is held to, beside the thresholds."""
+
+    seconds: Annotated[float, Field(gt=0.0, le=3600.0)] | None = Field(
+        None, description="no attempt begins after this time; default 60"
+    )
+    relevance: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
+        None, description="share of the request that a rewrite must speak to; 0 asks for none; default 0.1"
+    )
+    copied_words: Annotated[int, Field(strict=True, ge=3, le=1000)] | None = Field(
+        None, description="longest run of words that may be repeated from the harmful text; default 15"
+    )
+    max_words: Annotated[int, Field(strict=True, ge=10, le=10_000)] | None = Field(
+        None, description="a longer rewrite is rejected; default: no limit"
+    )
+    tone: Text | None = Field(None, description="how it should sound, for back-ends that can be told")
 
 
 class PolicyDocument(_Strict):
@@ -76,3 +109,10 @@ class PolicyDocument(_Strict):
         None, max_length=200, description="added to the inherited ones"
     )
     texts: TextsDocument | None = None
+    rewrite: RewriteDocument | None = None
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = Field(
+        None, description="two letters: whose resources are shown"
+    )
+    resources: dict[str, dict[Country, Text]] | None = Field(
+        None, description="hazard category code -> country or `default` -> where to find help"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from mllm_protector.policies.document import (
     CategoryDocument,
     PatternDocument,
     PolicyDocument,
+    RewriteDocument,
     TextsDocument,
 )
 from mllm_protector.policy import CategoryRule, PatternRule, Policy, Texts
+from mllm_protector.refusals import CRISIS, REFUSALS, UNAVAILABLE
 from mllm_protector.suggest import nearest
 from mllm_protector.taxonomy import CATEGORIES
 from mllm_protector.types import Action
@@ -31,11 +34,10 @@ _PARTS: Mapping[str, type[BaseModel]] = {
     "allow": AllowDocument,
     "deny": PatternDocument,
     "texts": TextsDocument,
+    "rewrite": RewriteDocument,
 }
 _MAX_BYTES = 1_000_000
 _SUFFIXES = (".yaml", ".yml")
-_REFUSE = "I can't help with this one."
-_UNAVAILABLE = "This answer could not be checked, so it is not shown. Please try again."
 # A compiled RE2 program may use this much memory; a pattern that needs more is refused when loaded.
 _PATTERN_MEMORY = 1 << 20
 
@@ -157,8 +159,8 @@ def _document(text: str, name: str) -> PolicyDocument:
 
 
 def _check_codes(loaded: dict[Any, Any], name: str) -> None:
-    categories = loaded.get("categories")
-    for code in categories if isinstance(categories, dict) else ():
+    named = [loaded.get("categories"), loaded.get("resources")]
+    for code in (code for part in named if isinstance(part, dict) for code in part):
         if code not in CATEGORIES:
             raise PolicyError(
                 f"policy {name}: unknown hazard category {code!r}{nearest(str(code), CATEGORIES)}"
@@ -191,10 +193,10 @@ def _one_line(error: Exception) -> str:
 
 def _inherit(document: PolicyDocument, name: str, folder: Path | None, seen: tuple[str, ...]) -> Policy:
     if document.extends is None:
-        base = Policy(name=name, texts=Texts(refuse=_REFUSE, unavailable=_UNAVAILABLE))
+        base = Policy(name=name, texts=_built_in())
     else:
         base = _resolve(_locate(document.extends, folder), seen)
-    d, texts = document, document.texts
+    d = document
     threshold = base.threshold if d.threshold is None else d.threshold
     action = base.action if d.action is None else Action(d.action)
     return Policy(
@@ -207,14 +209,38 @@ def _inherit(document: PolicyDocument, name: str, folder: Path | None, seen: tup
         categories=dict(base.categories) | _rules(d, base, threshold, action),
         allow=base.allow + tuple(_pattern(a.pattern, Action.ALLOW, a.reason, name) for a in d.allow or ()),
         deny=base.deny + tuple(_pattern(p.pattern, Action(p.action), p.reason, name) for p in d.deny or ()),
-        texts=base.texts
-        if texts is None
-        else Texts(
-            refuse=texts.refuse or base.texts.refuse,
-            unavailable=texts.unavailable or base.texts.unavailable,
-            disclaim=texts.disclaim or base.texts.disclaim,
-        ),
+        texts=base.texts if d.texts is None else _texts(d.texts, base.texts),
+        rewrite=base.rewrite
+        if d.rewrite is None
+        else replace(base.rewrite, **d.rewrite.model_dump(exclude_none=True)),
+        country=base.country if d.country is None else d.country,
+        resources=dict(base.resources) | (d.resources or {}),
     )
+
+
+def _built_in() -> Texts:
+    """The wordings that ship, in ten languages."""
+    translations = {
+        language: {
+            "refuse": REFUSALS[language],
+            "unavailable": UNAVAILABLE[language],
+            "crisis": CRISIS[language],
+        }
+        for language in REFUSALS
+    }
+    return Texts(REFUSALS["en"], UNAVAILABLE["en"], crisis=CRISIS["en"], translations=translations)
+
+
+def _texts(document: TextsDocument, base: Texts) -> Texts:
+    """A text that a policy sets replaces its translations too: they would say something else."""
+    own = document.model_dump(exclude={"translations"}, exclude_none=True)
+    kept = {
+        language: {name: text for name, text in texts.items() if name not in own}
+        for language, texts in base.translations.items()
+    }
+    for language, texts in (document.translations or {}).items():
+        kept[language] = kept.get(language, {}) | texts.model_dump(exclude_none=True)
+    return replace(base, **own, translations={language: texts for language, texts in kept.items() if texts})
 
 
 def _rules(

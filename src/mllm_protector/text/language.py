@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-__all__ = ["LANGUAGES", "language_of"]
+__all__ = ["LANGUAGES", "language_of", "surely_language_of"]
 
 LANGUAGES: tuple[str, ...] = ("en", "zh", "es", "hi", "ar", "pt", "ru", "ja", "de", "fr")
 
@@ -52,6 +52,34 @@ for _language, _words in _FUNCTION_WORDS.items():
 def language_of(text: str) -> str:
     """Return the language code of ``text``; ``"en"`` where nothing speaks for another."""
     head = text[:_READ]
+    by_script = _by_script(head)
+    if by_script:
+        return by_script
+    scores = _scores(head)
+    best = max(_FUNCTION_WORDS, key=lambda language: (scores[language], language == "en"))
+    return best if scores[best] > scores["en"] else "en"
+
+
+def surely_language_of(text: str) -> str | None:
+    """Return the language code of ``text`` where its script or its function words leave no doubt, else None.
+
+    A text in a language that is not known here gives None, not its nearest relative.
+    """
+    head = text[:_READ]
+    by_script = _by_script(head)
+    if by_script:
+        return by_script
+    words = len(_WORD.findall(head))
+    first, second = sorted(_scores(head).items(), key=lambda item: -item[1])[:2]
+    sure = first[1] >= _SURE_SHARE * words and first[1] >= 2 * second[1]
+    return first[0] if words >= _SURE_WORDS and sure else None
+
+
+_SURE_WORDS = 6
+_SURE_SHARE = 0.15
+
+
+def _by_script(head: str) -> str:
     letters = sum(len(word) for word in _WORD.findall(head))
     for language, script in _SCRIPTS:
         found = len(script.findall(head))
@@ -59,9 +87,13 @@ def language_of(text: str) -> str:
         share = 0.1 if language == "ja" else 0.3
         if letters and found / letters >= share:
             return language
+    return ""
+
+
+def _scores(head: str) -> dict[str, float]:
+    """How much the function words of each language weigh in the text."""
     scores = dict.fromkeys(_FUNCTION_WORDS, 0.0)
     for word in _WORD.findall(head.lower()):
         for language, weight in _WEIGHTS.get(word, {}).items():
             scores[language] += weight
-    best = max(_FUNCTION_WORDS, key=lambda language: (scores[language], language == "en"))
-    return best if scores[best] > scores["en"] else "en"
+    return scores

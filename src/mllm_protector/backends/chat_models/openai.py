@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 import random
 import threading
@@ -57,6 +58,7 @@ class OpenAIChatModel:
         prices: currency units per million (prompt, completion) tokens.
         extra: further keys of the request body.
         sleep: waits between tries.
+        clock: seconds that only grow.
 
     Raises:
         ConfigError: there is no endpoint, or an argument is out of its range.
@@ -78,6 +80,7 @@ class OpenAIChatModel:
         prices: tuple[float, float] = (0.0, 0.0),
         extra: Mapping[str, Any] | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         url = base_url or os.environ.get("OPENAI_BASE_URL", "")
         if not url.startswith(("http://", "https://")):
@@ -89,7 +92,7 @@ class OpenAIChatModel:
         self._url = url.rstrip("/") + "/chat/completions"
         self._key_env, self._key = api_key_env, os.environ.get(api_key_env, "")
         self._system, self._retries, self._concurrency = system, retries, concurrency
-        self._prices, self._sleep = prices, sleep
+        self._prices, self._sleep, self._clock, self._timeout = prices, sleep, clock, timeout
         chosen = {"model": model, "max_tokens": max_tokens, "temperature": temperature, "seed": seed}
         self._body = {k: v for k, v in chosen.items() if v is not None} | dict(extra or {})
         headers = {"authorization": f"Bearer {self._key}"} if self._key else {}
@@ -109,10 +112,19 @@ class OpenAIChatModel:
         Raises:
             BackendError: a query got no answer; the message says why, and never holds the key.
         """
+        return self.generate_within(queries, None)
+
+    def generate_within(self, queries: Sequence[Query], seconds: float | None) -> list[str]:
+        """``generate`` in at most about ``seconds`` for all of them, retries and waits included.
+
+        Raises:
+            BackendError: as for ``generate``, or the time was up.
+        """
+        ends = math.inf if seconds is None else self._clock() + seconds
         if len(queries) <= 1:
-            return [self._ask(query) for query in queries]
+            return [self._ask(query, ends) for query in queries]
         with ThreadPoolExecutor(min(self._concurrency, len(queries))) as pool:
-            return list(pool.map(self._ask, queries))
+            return list(pool.map(lambda query: self._ask(query, ends), queries))
 
     def complete(self, messages: Sequence[Mapping[str, Any]]) -> str:
         """Return the answer to messages as the endpoint takes them.
@@ -120,22 +132,27 @@ class OpenAIChatModel:
         Raises:
             BackendError: as for ``generate``.
         """
-        return self._answer(self._post({**self._body, "messages": list(messages)}))
+        return self._answer(self._post({**self._body, "messages": list(messages)}, math.inf))
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def _ask(self, query: Query) -> str:
-        return self.complete(messages_of(query, self._system))
+    def _ask(self, query: Query, ends: float) -> str:
+        messages = messages_of(query, self._system)
+        return self._answer(self._post({**self._body, "messages": messages}, ends))
 
-    def _post(self, body: Mapping[str, Any]) -> Any:
+    def _post(self, body: Mapping[str, Any], ends: float) -> Any:
         fault = ""
         for attempt in range(self._retries + 1):
             wait = min(_LONGEST_WAIT, 0.5 * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311
+            left = ends - self._clock()
+            if left <= 0:
+                raise BackendError(f"{self._url}: the time for it is up{fault and f' ({fault})'}")
             try:
-                with self._client.stream("POST", self._url, json=body) as response:
-                    content = self._read(response)
+                timeout = min(self._timeout, left)
+                with self._client.stream("POST", self._url, json=body, timeout=timeout) as response:
+                    content = self._read(response, ends)
                 if response.status_code == 200:
                     return self._parse(content)
                 fault = self._fault(response.status_code, content)
@@ -147,15 +164,17 @@ class OpenAIChatModel:
             except httpx.HTTPError as error:
                 fault = f"{self._url}: {_words(str(error)) or type(error).__name__}"
             if attempt < self._retries:
-                self._sleep(wait)
+                self._sleep(min(wait, max(0.0, ends - self._clock())))
         raise BackendError(f"{fault} (tried {self._retries + 1} times)")
 
-    def _read(self, response: httpx.Response) -> bytes:
+    def _read(self, response: httpx.Response, ends: float) -> bytes:
         parts, size = [], 0
         for part in response.iter_bytes():
             size += len(part)
             if size > _LARGEST:
                 raise BackendError(f"{self._url} answers more than {_LARGEST // 2**20} MiB")
+            if self._clock() > ends:
+                raise BackendError(f"{self._url}: the time for it is up, and it is still answering")
             parts.append(part)
         return b"".join(parts)
 

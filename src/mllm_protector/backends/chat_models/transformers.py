@@ -30,6 +30,9 @@ class TransformersChatModel:
         device: ``cpu``, ``cuda``, ``cuda:1`` ...; ``auto`` takes CUDA where there is one.
         dtype: ``auto`` (as saved), ``float32``, ``bfloat16`` or ``float16``.
         four_bit: load the weights in 4 bits (bitsandbytes, CUDA only).
+        adapter: a LoRA adapter (hub id or folder), merged into the weights where they are not in 4 bits.
+        template: ``chat`` lays a query out by the model's chat template; ``raw`` takes the prompt as it is.
+        stop: texts that end an answer and are no part of it.
         system: a system prompt before every query, "" for none.
         max_new_tokens: of an answer.
         temperature: 0 decodes greedily.
@@ -50,6 +53,9 @@ class TransformersChatModel:
         device: str = "auto",
         dtype: str = "auto",
         four_bit: bool = False,
+        adapter: str | None = None,
+        template: str = "chat",
+        stop: Sequence[str] = (),
         system: str = "",
         max_new_tokens: int = 256,
         temperature: float = 0.0,
@@ -62,6 +68,9 @@ class TransformersChatModel:
             raise ConfigError(
                 "transformers: batch_size and max_new_tokens are at least 1, temperature at least 0"
             )
+        if template not in ("chat", "raw"):
+            raise ConfigError(f"transformers: template {template!r} is neither chat nor raw")
+        self._raw, self._stop = template == "raw", tuple(stop)
         self._device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         self._system, self._new, self._temperature = system, max_new_tokens, temperature
         self._seed, self._batch = seed, batch_size
@@ -77,7 +86,13 @@ class TransformersChatModel:
             reader: Any = transformers.AutoProcessor if self.sees else transformers.AutoTokenizer
             self._model: Any = auto.from_pretrained(model, revision=revision, **options).eval()
             self._processor: Any = reader.from_pretrained(model, revision=revision)
+            if adapter is not None:
+                self._model = _adapted(self._model, adapter, merge=not four_bit).eval()
         except (OSError, ValueError, KeyError, ImportError) as error:
+            if isinstance(error, ModuleNotFoundError) and error.name == "peft":
+                raise MissingExtraError(
+                    "an adapter needs peft; pip install 'mllm-protector[transformers]'"
+                ) from error
             words = " ".join(str(error).split())[:300]
             raise CheckpointError(f"transformers cannot load the model {model!r}: {words}") from error
         self._model.requires_grad_(False)
@@ -114,9 +129,12 @@ class TransformersChatModel:
             torch.manual_seed(self._seed)
             inputs = self._inputs(queries)
             options["pad_token_id"] = self._tokenizer.pad_token_id
+            begun = inputs["input_ids"].shape[1]
+            if self._stop:
+                options["stopping_criteria"] = [_StopAt(self._stop, begun, self._tokenizer)]
             written = self._model.generate(**inputs, **options)
-        fresh = written[:, inputs["input_ids"].shape[1] :]
-        return [text.strip() for text in self._tokenizer.batch_decode(fresh, skip_special_tokens=True)]
+        texts = self._tokenizer.batch_decode(written[:, begun:], skip_special_tokens=True)
+        return [_until(text, self._stop).strip() for text in texts]
 
     # -- a white box --------------------------------------------------------------------------------
 
@@ -226,6 +244,8 @@ class TransformersChatModel:
         }
 
     def _prompt(self, query: Query, pictures: int) -> str:
+        if self._raw:
+            return query.prompt
         turns = [(turn.role, turn.content) for turn in query.history]
         if self._system:
             turns.insert(0, ("system", self._system))
@@ -251,6 +271,30 @@ class TransformersChatModel:
     def _need_eyes(self) -> None:
         if not self.sees:
             raise BackendError(f"{type(self._model).__name__} sees no images; give an image-text model")
+
+
+class _StopAt(transformers.StoppingCriteria):
+    """Ends each answer of a batch as soon as it holds one of the texts."""
+
+    def __init__(self, stop: tuple[str, ...], begun: int, tokenizer: Any) -> None:
+        self._stop, self._begun, self._tokenizer = stop, begun, tokenizer
+        self._tail = 2 + max(len(text) for text in stop)  # a token has at least one character
+
+    def __call__(self, input_ids: Any, scores: Any, **options: Any) -> Any:
+        tails = input_ids[:, max(self._begun, input_ids.shape[1] - self._tail) :]
+        texts = self._tokenizer.batch_decode(tails, skip_special_tokens=True)
+        return torch.tensor([any(s in text for s in self._stop) for text in texts], device=input_ids.device)
+
+
+def _until(text: str, stop: Sequence[str]) -> str:
+    return text[: min((at for at in map(text.find, stop) if at >= 0), default=len(text))]
+
+
+def _adapted(model: Any, adapter: str, *, merge: bool) -> Any:
+    import peft
+
+    adapted = peft.PeftModel.from_pretrained(model, adapter)
+    return adapted.merge_and_unload() if merge else adapted
 
 
 def _picture(data: bytes) -> Any:

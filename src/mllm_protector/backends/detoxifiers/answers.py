@@ -14,7 +14,7 @@ from mllm_protector.backends.detoxifiers.subjects import GENERAL, UNSPECIFIED, S
 from mllm_protector.backends.detoxifiers.topics import topic_of
 from mllm_protector.backends.detoxifiers.translations import ANSWERS, LEFT_OUT, group_of
 from mllm_protector.text.language import language_of
-from mllm_protector.types import RewriteTask
+from mllm_protector.types import Query, RewriteTask
 
 __all__ = ["compose", "hazards_of", "left_out_note"]
 
@@ -51,6 +51,7 @@ _ABOUT: Mapping[str, str] = {
     "government-advice": "official decisions",
     "political-lobbying": "political campaigning",
 }
+_SHORT = 4
 _LIKELY = 0.3
 """Probability from which a category of the detection counts where the task names no hazard."""
 
@@ -75,7 +76,7 @@ def left_out_note(task: RewriteTask) -> str:
 def compose(task: RewriteTask) -> list[str]:
     """Return candidate answers, the most specific first; the last ones are the plainest."""
     query = task.exchange.query
-    request = f"{query.prompt}\n{query.image_text}".strip()
+    request = _request(query)
     hazards = hazards_of(task)
     seed = int.from_bytes(hashlib.blake2b(request.encode("utf-8", "replace"), digest_size=8).digest(), "big")
     language = language_of(request)
@@ -88,6 +89,13 @@ def compose(task: RewriteTask) -> list[str]:
     answers += [_answer(subject, seed + turn) for turn in (0, 7)]
     answers += [_answer(general, seed), _answer(UNSPECIFIED, seed)]
     return list(dict.fromkeys(answers))
+
+
+def _request(query: Query) -> str:
+    """What was asked; a bare "go on" is about what was asked before."""
+    request = f"{query.prompt}\n{query.image_text}".strip()
+    turns = [turn.content for turn in query.history if turn.role == "user"]
+    return f"{turns[-1]}\n{request}" if turns and len(request.split()) < _SHORT else request
 
 
 def _answer(subject: Subject, seed: int, topic: str | None = None) -> str:

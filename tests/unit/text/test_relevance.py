@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mllm_protector.evaluation.relevance import relevance
+from mllm_protector.text.relevance import relevance
 
 
 def test_share_of_content_words() -> None:

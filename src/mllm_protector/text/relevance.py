@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["relevance"]
+__all__ = ["content_words", "relevance"]
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _STEM = 5
@@ -67,12 +67,12 @@ def relevance(request: str, response: str) -> float | None:
     Content words have four letters or more and are no common ones; two words count as one if their first
     five letters agree. None if the request has none.
     """
-    asked = {w[:_STEM] for w in _words(request)}
+    asked = content_words(request)
     if not asked:
         return None
-    said = {w[:_STEM] for w in _words(response)}
-    return len(asked & said) / len(asked)
+    return len(asked & content_words(response)) / len(asked)
 
 
-def _words(text: str) -> list[str]:
-    return [word for word in _WORD.findall(text.lower()) if word not in _STOP]
+def content_words(text: str) -> set[str]:
+    """Return the beginnings of the content words of ``text``, five letters each."""
+    return {word[:_STEM] for word in _WORD.findall(text.lower()) if word not in _STOP}
