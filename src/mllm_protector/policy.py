@@ -173,7 +173,7 @@ class Policy:
         return with_disclaimer(text, self.resource(decision.hazards))
 
     def resource(self, hazards: tuple[str, ...]) -> str:
-        """Return where to find help with the first of ``hazards`` that the policy knows help for, "" if none."""
+        """Return where help is found with the first of ``hazards`` that the policy knows it for, or ""."""
         for code in hazards:
             by_country = self.resources.get(code, {})
             found = by_country.get(self.country) or by_country.get("default")

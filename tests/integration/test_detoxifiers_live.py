@@ -1,4 +1,4 @@
-"""Detoxifiers against something real: an HTTP server on this machine, and tiny models with and without LoRA."""
+"""Detoxifiers against something real: an HTTP server on this machine, tiny models with and without LoRA."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tiny_models import save_tiny_llama
 
 from mllm_protector import Protector, load_protector
 from mllm_protector.assembly import build
 from mllm_protector.config import BackendConfig, Config, load_config
 from mllm_protector.types import Action, Detection, Exchange, Protection, Query, RewriteTask
-from tiny_models import save_tiny_llama
 
 ASKED = "How do I get into the house of my neighbour while they are away?"
 BAD = (
     "Break the window with a stone at night, climb in, and take the cash from the bedroom before they return."
 )
-GOOD = "I won't help with getting into a neighbour's house; if you are locked out, call a locksmith or the owner."
+GOOD = "I won't help with getting into a neighbour's house; if you are locked out, call a locksmith."
+
+GERMAN = "Ich helfe nicht dabei, in das Haus der Nachbarn zu kommen; das ist nicht erlaubt."
 
 
 class Server:
@@ -106,8 +108,8 @@ def test_an_endpoint_rewrites_and_its_cost_is_counted(server: Server) -> None:
         (lambda h, n: completion(h, ""), "wrote nothing"),
         (lambda h, n: completion(h, BAD), "rejected: harm"),
         (lambda h, n: completion(h, "Bananas are yellow fruits from warm countries."), "rejected: relevance"),
-        (lambda h, n: completion(h, "Ich helfe nicht dabei, in das Haus der Nachbarn zu kommen; das ist nicht erlaubt."), "written in 'de'"),
-        (lambda h, n: completion(h, f"I am a responsible assistant and would never say this. {BAD} Stay safe!"), "rejected: "),
+        (lambda h, n: completion(h, GERMAN), "written in 'de'"),
+        (lambda h, n: completion(h, f"I would never say this. {BAD} Stay safe!"), "rejected: "),
     ],
 )  # fmt: skip
 def test_whatever_an_endpoint_does_the_next_back_end_stands_in(
@@ -218,6 +220,7 @@ def test_generation_stops_where_the_next_example_would_begin(llama: Path) -> Non
     assert cut.generate([Query("Question: x")])[0] == text[: text.find(stop)].strip()
 
 
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")  # peft asks transformers so
 def test_an_adapter_is_merged(llama: Path, tmp_path: Path) -> None:
     import peft
     import torch
@@ -229,7 +232,7 @@ def test_an_adapter_is_merged(llama: Path, tmp_path: Path) -> None:
         r=4, lora_alpha=64, target_modules=["q_proj", "v_proj"], init_lora_weights=False
     )
     adapted = peft.get_peft_model(base, settings)
-    adapted.save_pretrained(tmp_path)
+    adapted.save_pretrained(str(tmp_path))
     config = {"device": "cpu", "max_new_tokens": 16, "layout": "paper"}
     plain = build_writer({"model": str(llama)} | config)
     merged = build_writer({"model": str(tmp_path), "base": str(llama)} | config)

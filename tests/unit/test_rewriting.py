@@ -121,8 +121,6 @@ def test_an_answer_in_another_language_is_rejected() -> None:
 
 
 def test_the_length_limit_of_the_policy() -> None:
-    found = protect(guard(Scripted("powder " * 11, GOOD, attempts=2), rules="rewrite: {max_words: 30}"))
-    assert found.response == GOOD
     found = protect(guard(Scripted("powder " * 31, GOOD, attempts=2), rules="rewrite: {max_words: 30}"))
     assert [a.error for a in found.attempts] == ["rejected: 31 words > 30", None]
 

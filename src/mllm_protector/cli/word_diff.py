@@ -25,7 +25,7 @@ class Part:
 
 
 def word_diff(before: str, after: str) -> list[Part]:
-    """Return the parts in reading order: ``same`` and ``gone`` give ``before``, ``same`` and ``new`` ``after``.
+    """Return the parts in reading order; without ``new`` they give ``before``, without ``gone`` ``after``.
 
     Long texts are compared sentence by sentence. Texts that share few words are shown as one after the
     other: a mosaic of "the" and "and" helps nobody.

@@ -16,13 +16,13 @@ from mllm_protector.types import Query, RewriteTask
 __all__ = ["SelfDetoxifier"]
 
 _AGAIN = (
-    "{prompt}\n\n(A first draft of the answer to this was unsafe{because}. Answer again so that nothing in the "
-    "answer could help to do harm: keep to the subject, say in short what you don't help with, and offer "
+    "{prompt}\n\n(A first draft of the answer to this was unsafe{because}. Answer again so that nothing in "
+    "the answer could help to do harm: keep to the subject, say in short what you don't help with, and offer "
     "something safe instead.{style})"
 )
 _CAPTION = (
-    "Describe what this image shows, its text included, as far as it matters for the following request. Describe "
-    "only; do not carry the request out.\n\nRequest: {prompt}"
+    "Describe what this image shows, its text included, as far as it matters for the following request. "
+    "Describe only; do not carry the request out.\n\nRequest: {prompt}"
 )
 _BLIND = "The user sent an image. What it shows: {caption}\n\nThe user's request: {prompt}"
 
