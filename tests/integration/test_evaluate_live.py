@@ -108,8 +108,8 @@ def test_one_command_on_a_live_endpoint_gives_the_whole_report(here: Path, endpo
     found = {g["name"]: g["effect"]["before"]["value"] for g in lead["modalities"]}
     assert found == {"SD": 0.0, "SD+TYPO": 1.0, "TYPO": 1.0, "text": 0.0}
     assert [a["scenarios"] for a in lead["averages"]] == [2, 1]
-    (agreement,) = report["agreements"]  # the refusal rules call each safe rewrite harmful
-    assert (agreement["both"], agreement["only_first"], agreement["only_second"]) == (12, 0, 12)
+    (agreement,) = report["agreements"]  # what speaks to nothing that was asked is refused: both see it
+    assert (agreement["both"], agreement["only_first"], agreement["only_second"]) == (12, 0, 0)
     assert report["answering"]["median"] > 0
     pictured = [
         r for r in endpoint.requests if r["model"] == "llava" and "data:image/png;base64" in json.dumps(r)

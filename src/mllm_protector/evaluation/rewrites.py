@@ -48,7 +48,7 @@ def _empty_items(text: str) -> int:
 
 
 def _half_end(text: str) -> int:
-    """Whether a paragraph before the last (a rewrite ends with a note) or the text ends in a half sentence."""
+    """Half sentences at the end of the text, or of the paragraph before it (a rewrite ends with a note)."""
     parts = text.rstrip().split("\n\n")
     return sum(part.rstrip().endswith((",", ";")) for part in parts[-2:]) + text.rstrip().endswith(":")
 

@@ -280,7 +280,7 @@ class _StopAt(transformers.StoppingCriteria):
         self._stop, self._begun, self._tokenizer = stop, begun, tokenizer
         self._tail = 2 + max(len(text) for text in stop)  # a token has at least one character
 
-    def __call__(self, input_ids: Any, scores: Any, **options: Any) -> Any:
+    def __call__(self, input_ids: Any, scores: Any, **options: Any) -> Any:  # noqa: ARG002 (their face)
         tails = input_ids[:, max(self._begun, input_ids.shape[1] - self._tail) :]
         texts = self._tokenizer.batch_decode(tails, skip_special_tokens=True)
         return torch.tensor([any(s in text for s in self._stop) for text in texts], device=input_ids.device)
