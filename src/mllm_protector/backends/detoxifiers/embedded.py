@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from mllm_protector.backends.detoxifiers.answers import compose, left_out_note
-from mllm_protector.backends.detoxifiers.removal import Limits, keep_harmless
+from mllm_protector.backends.detoxifiers.removal import Limits, Unasked, keep_harmless
 from mllm_protector.errors import BackendError
 from mllm_protector.interfaces import HarmDetector
-from mllm_protector.types import Detection, Exchange, RewriteTask
+from mllm_protector.types import Detection, Exchange, Query, RewriteTask
 
 __all__ = ["EmbeddedDetoxifier"]
 
@@ -32,7 +32,7 @@ class EmbeddedDetoxifier:
     def detoxify(self, tasks: Sequence[RewriteTask], /) -> list[str]:
         """Return one text per task, in order.
 
-        All tasks advance together: each round is one call of the detector, at most five in all.
+        All tasks advance together: each round is one call of the detector, at most seven in all.
 
         Raises:
             BackendError: the detector returned another number of detections than it was asked for.
@@ -42,7 +42,7 @@ class EmbeddedDetoxifier:
         asked = {number: next(plan) for number, plan in enumerate(plans)}
         while asked:
             batch = {
-                (tasks[number].exchange.query, text): None
+                (_asker(tasks[number], texts), text): None
                 for number, texts in asked.items()
                 for text in texts
             }
@@ -55,7 +55,7 @@ class EmbeddedDetoxifier:
             following: dict[int, list[str]] = {}
             for number, texts in asked.items():
                 try:
-                    answers = [judged[tasks[number].exchange.query, text] for text in texts]
+                    answers = [judged[_asker(tasks[number], texts), text] for text in texts]
                     following[number] = plans[number].send(answers)
                 except StopIteration as done:
                     results[number] = done.value
@@ -75,3 +75,8 @@ class EmbeddedDetoxifier:
         judged = yield answers
         passing = (text for text, found in zip(answers, judged, strict=True) if task.standard.met_by(found))
         return next(passing, answers[-1])
+
+
+def _asker(task: RewriteTask, texts: list[str]) -> Query:
+    """The request that texts are judged as answers to."""
+    return Query("") if isinstance(texts, Unasked) else task.exchange.query

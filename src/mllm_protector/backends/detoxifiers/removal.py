@@ -1,9 +1,11 @@
 """Finds the fewest sentences to take out of a response so that the rest meets the standard.
 
 The search asks for scores and is told them: a generator that yields texts to be judged and receives
-their detections. Many searches can so share one batch per round. Three to five rounds, each bounded:
+their detections. Many searches can so share one batch per round. Four to six rounds, each bounded:
 
-1. every unit alone; those that fail by themselves must go, the others are ranked;
+1. every unit alone, as an answer to the request and then to nothing: a detector may excuse by the request
+   what is harmful in itself, and the other way round. Units that fail either way must go, the others are
+   ranked. Where none fails the harm cannot be placed, and nothing is kept;
 2. the must-go alone, then with each of the next worst, then with the 2, 4, 8, ... worst: the smallest
    removal that passes with a margin wins, of equal ones that with the least harm;
 3. units that were removed beyond need are put back, first one by one, then together.
@@ -19,7 +21,7 @@ from mllm_protector.backends.detoxifiers.mending import closure, render
 from mllm_protector.backends.detoxifiers.passages import Passage, read_passage
 from mllm_protector.types import Detection, Span, Standard
 
-__all__ = ["Limits", "Removal", "keep_harmless"]
+__all__ = ["Limits", "Removal", "Unasked", "keep_harmless"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,10 @@ class Removal:
 
     text: str
     removed: frozenset[int]
+
+
+class Unasked(list[str]):
+    """Texts to be judged as answers to nothing."""
 
 
 _SINGLES = 6
@@ -89,8 +95,17 @@ def keep_harmless(
     count = len(passage.units)
     if not 2 <= count <= limits.units:
         return None
-    alone = yield [passage.words_of(number) for number in range(count)]
-    must = frozenset(number for number, found in enumerate(alone) if not standard.met_by(found))
+    units = [passage.words_of(number) for number in range(count)]
+    asked = yield units
+    unasked = yield Unasked(units)
+    alone = [a if a.harm >= b.harm else b for a, b in zip(asked, unasked, strict=True)]
+    must = frozenset(
+        number
+        for number in range(count)
+        if not (standard.met_by(asked[number]) and standard.met_by(unasked[number]))
+    )
+    if not must:
+        return None
     rank = _ranked(passage, alone, spans)
     others = [number for number in rank if number not in must]
     standard = replace(standard, harm=standard.harm * limits.margin)
@@ -166,14 +181,9 @@ def _trial_sets(
         if len(found) >= budget:
             break
         removed = closure(passage, must.union(extra))
-        if removed and _takes_something(passage, removed, must) and _worth_keeping(passage, removed, limits):
+        if removed and _worth_keeping(passage, removed, limits):
             found[removed] = None
     return list(found)
-
-
-def _takes_something(passage: Passage, removed: frozenset[int], must: frozenset[int]) -> bool:
-    """Whether the removal can be what makes the rest harmless: no harm went with a mere "Sure."."""
-    return bool(must) or any(_is_real(passage, number) for number in removed)
 
 
 def _worth_keeping(passage: Passage, removed: frozenset[int], limits: Limits) -> bool:
