@@ -43,7 +43,7 @@ def test_python_snippets_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_yaml_snippets_load(page: Path, tmp_path: Path) -> None:
     for snippet in blocks(page, "yaml"):
-        if "detector" in (yaml.safe_load(snippet) or {}):
+        if {"detector", "detoxifiers"} & set(yaml.safe_load(snippet) or {}):
             (tmp_path / "guard.yaml").write_text(snippet)
             load_config(tmp_path / "guard.yaml")
         else:
@@ -59,6 +59,8 @@ def test_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "answers.jsonl").write_text(
         json.dumps({"prompt": "What is it?", "response": "A lamp."}) + "\n"
     )
+    (tmp_path / "guard.yaml").write_text("detoxifiers: [{name: embedded}]\n")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     for arguments in commands(page):
         for output in [Path(a) for a, o in zip(arguments[1:], arguments, strict=False) if o == "-o"]:
