@@ -104,6 +104,8 @@ def test_a_response_harmful_only_as_a_whole_may_not_come_back_whole() -> None:
 
     protector = Protector(Whole(), policy(), {"w": Scripted(f"Well. {BAD}")})
     assert protect(protector).attempts[0].error == "rejected: repeats 100% of the harmful response"
+    protector = Protector(Whole(), policy(), {"w": Scripted(BAD.replace(" in a closed jar near", ""))})
+    assert protect(protector).action is Action.DETOXIFY
 
 
 def test_what_was_asked_may_be_repeated() -> None:
