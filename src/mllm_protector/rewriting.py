@@ -25,7 +25,7 @@ DISCLAIMER = "disclaimer"
 """Name of the policy's own addition among the attempts."""
 
 _LEFT_OUT = 4
-"""Words of a response, harmful only as a whole, that a rewrite must not have; fewer, and it is the same again."""
+"""Words of a response, harmful only as a whole, that a rewrite has to be without."""
 
 Judge = Callable[[Sequence[Exchange]], "list[Detection | Exception]"]
 
