@@ -215,8 +215,9 @@ def _copied(task: RewriteTask, text: str, longest: int) -> str | None:
     ]
     if not harmful:
         share = copied_share(response, text)
-        left_out = (1 - share) * len(word_list(response))
-        return f"repeats {share:.0%} of the harmful response" if left_out < _LEFT_OUT - 0.5 else None
+        words = len(word_list(response))
+        too_few = (1 - share) * words < min(_LEFT_OUT, words) - 0.5
+        return f"repeats {share:.0%} of the harmful response" if too_few and share else None
     given = f"{query.prompt}\n{query.image_text}"
     for part in harmful:
         if copies_run(part, text, longest + 1, given):
