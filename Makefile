@@ -39,12 +39,13 @@ format: .venv/dev  ## put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/dev  ## run the benchmarks; DATA=folder of the labelled data (latency and scale need none)
+bench: .venv/dev  ## run the benchmarks; DATA=folder of the labelled data (latency, scale and gateway need none)
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/scale.py
-	@if [ -d "$(DATA)" ]; then set -e; for b in detector planted obfuscation detoxification utility defences; do \
+	$(BIN)/python benchmarks/gateway.py
+	@if [ -d "$(DATA)" ]; then set -e; for b in detector planted obfuscation detoxification utility defences ocr; do \
 	  $(BIN)/python benchmarks/$$b.py --data "$(DATA)"; done; \
-	else echo "no data at '$(DATA)': pass DATA=folder to run detector, planted, obfuscation, detoxification, utility and defences"; fi
+	else echo "no data at '$(DATA)': pass DATA=folder to run detector, planted, obfuscation, detoxification, utility, defences and ocr"; fi
 
 clean:  ## remove what was built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -4,7 +4,8 @@ policy: default            # a shipped policy's name, or a file relative to this
 detector: {name: embedded, options: {threads: 2}}
 detoxifiers: [{name: embedded}]
 image_reader: {name: my-reader}
-relevance: {name: embedded} # null leaves the policy's relevance floor out
+gateway: {upstream: http://127.0.0.1:8000}  # see docs/gateway.md
+relevance: {name: embedded}  # null leaves the policy's relevance floor out
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Config(BaseModel):
     detoxifiers: tuple[BackendConfig, ...] = (BackendConfig(name="embedded"),)
     image_reader: BackendConfig | None = None
     relevance: BackendConfig | None = BackendConfig(name="embedded")
+    gateway: dict[str, Any] = Field(default_factory=dict)
 
 
 def load_config(path: str | Path) -> Config:

@@ -43,7 +43,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "openai": "mllm_protector.backends.chat_models.openai:OpenAIChatModel",
             "transformers": "mllm_protector.backends.chat_models.transformers:TransformersChatModel",
         },
-        "image_readers": {},
+        "image_readers": {
+            "rapidocr": "mllm_protector.backends.image_readers.rapidocr:RapidOcrReader",
+        },
         "relevance_meters": {
             "embedded": "mllm_protector.backends.detoxifiers.relevance:EmbeddedRelevance",
         },

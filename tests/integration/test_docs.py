@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from mllm_protector.cli.app import app
 from mllm_protector.config import load_config
+from mllm_protector.gateway.settings import gateway_settings
 from mllm_protector.policies import parse_policy
 from mllm_protector.taxonomy import CATEGORIES
 
@@ -41,11 +42,12 @@ def test_python_snippets_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
-def test_yaml_snippets_load(page: Path, tmp_path: Path) -> None:
+def test_yaml_snippets_load(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "not-a-key")
     for snippet in blocks(page, "yaml"):
-        if {"detector", "detoxifiers"} & set(yaml.safe_load(snippet) or {}):
+        if {"detector", "detoxifiers", "gateway"} & set(yaml.safe_load(snippet) or {}):
             (tmp_path / "guard.yaml").write_text(snippet)
-            load_config(tmp_path / "guard.yaml")
+            gateway_settings(load_config(tmp_path / "guard.yaml").gateway)
         else:
             parse_policy(snippet)
 

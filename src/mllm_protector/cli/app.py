@@ -23,6 +23,8 @@ _COMMANDS = MappingProxyType(
         "check": "mllm_protector.cli.check",
         "protect": "mllm_protector.cli.protect",
         "explain": "mllm_protector.cli.explain",
+        "serve": "mllm_protector.gateway.command",
+        "audit": "mllm_protector.cli.audit",
         "policy": "mllm_protector.cli.policy",
         "model": "mllm_protector.cli.model",
         "evaluate": "mllm_protector.cli.evaluate",

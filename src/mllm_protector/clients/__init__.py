@@ -1,0 +1,1 @@
+"""Clients that guard in their own process what they are answered."""

@@ -1,0 +1,398 @@
+"""The application: routes, limits, errors, and the life of the server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from mllm_protector.audit import AuditStore
+from mllm_protector.gateway import judging
+from mllm_protector.gateway.answer import Outcome, rewrite_choice
+from mllm_protector.gateway.batching import Batcher
+from mllm_protector.gateway.clients import ClientBook, Slot
+from mllm_protector.gateway.guard import Guard, Origin
+from mllm_protector.gateway.messages import passed_error, reply_json, request_json
+from mllm_protector.gateway.metrics import Metrics
+from mllm_protector.gateway.parts import Parts, read_parts
+from mllm_protector.gateway.policies import PolicyBook
+from mllm_protector.gateway.problems import RequestError, upstream_problem
+from mllm_protector.gateway.settings import GatewaySettings
+from mllm_protector.gateway.streams import GuardedStream
+from mllm_protector.gateway.upstream import Reply, Upstream
+from mllm_protector.gateway.wire import chat_query, requested_policy
+from mllm_protector.protector import Protector
+from mllm_protector.types import Action, Exchange, Query
+
+__all__ = ["create_app"]
+
+_log = logging.getLogger("mllm_protector.gateway")
+_JSON = ("application/json", "")
+Handler = Callable[["Gateway", Request, "Call"], Awaitable[Response]]
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way.
+
+    Attributes:
+        origin: its id, route and caller.
+        protector: by whose policy it is judged.
+        body: parsed.
+        raw: as it came.
+        slot: its place among the requests that run.
+    """
+
+    origin: Origin
+    protector: Protector
+    body: dict[str, Any]
+    raw: bytes
+    slot: Slot
+
+
+class Gateway:
+    """What the routes share; made once per process."""
+
+    def __init__(
+        self,
+        protector: Protector,
+        settings: GatewaySettings,
+        source: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.policies = PolicyBook(protector, source, settings.policies)
+        everything = (self.policies.default, *self.policies.names())
+        self.clients = ClientBook(settings, everything)
+        self.upstream = Upstream(settings, forward_keys=self.clients.open, transport=transport)
+        self.batcher = Batcher(settings.batching, self.metrics.observe_batch)
+        self.audit = None if settings.audit is None else AuditStore(**settings.audit.model_dump())
+        self.guard = Guard(self.batcher, self.metrics, self.audit)
+        self.ready = False
+        self._closing: set[asyncio.Future[None]] = set()
+
+    @asynccontextmanager
+    async def life(self, _: Starlette) -> AsyncIterator[None]:
+        """Warm the models, then serve until told to stop."""
+        async with self.batcher:
+            chores = [asyncio.create_task(self._reload()), asyncio.create_task(self._watch())]
+            await self.batcher.detect(self.policies.choose(None), [Exchange(Query("Hi"), "Hello there.")])
+            self.ready = True
+            try:
+                yield
+            finally:
+                self.ready = False
+                for chore in chores:
+                    chore.cancel()
+                await asyncio.gather(*chores, return_exceptions=True)
+                await self.upstream.close()
+                if self.audit is not None:
+                    self.audit.close()
+
+    async def _reload(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.reload_seconds)
+            good, broken = await asyncio.to_thread(self.policies.reload)
+            self.metrics.reloads.labels("done").inc(len(good))
+            self.metrics.reloads.labels("broken").inc(len(broken))
+
+    async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + 0.5
+            await asyncio.sleep(0.5)
+            self.metrics.lag.set(max(0.0, loop.time() - due))
+            self.metrics.waiting.set(self.batcher.waiting)
+            self.metrics.running.set(self.clients.running)
+
+    # -- chat ---------------------------------------------------------------------------------------
+
+    async def chat(self, request: Request, call: Call) -> Response:
+        """Ask the protected model, and let out what the policy allows."""
+        query = chat_query(call.body, self.settings.limits)
+        parts = read_parts(call.body["messages"], readable=call.protector.image_reader is not None)
+        self._account(parts)
+        query = replace(query, images=parts.images)
+        reading = asyncio.create_task(self._read(call.protector, query))
+        try:
+            return await self._relay(request, call, parts, reading)
+        finally:
+            reading.cancel()
+
+    async def _relay(
+        self, request: Request, call: Call, parts: Parts, reading: asyncio.Task[tuple[Query, str]]
+    ) -> Response:
+        own = call.body.pop("protector", None)
+        raw = call.raw if own is None else json.dumps(call.body, ensure_ascii=False).encode()
+        if call.body.get("stream"):
+            return await self._stream(request, call, parts, raw, reading)
+        reply = await self.upstream.chat(raw, request.headers)
+        query, parts = self._seen(parts, await reading)
+        return await self._answer(call, query, parts, reply)
+
+    async def _read(self, protector: Protector, query: Query) -> tuple[Query, str]:
+        """Read the images once, while the upstream generates; return the query and what went wrong."""
+        if protector.image_reader is None or not query.images:
+            return query, ""
+        try:
+            texts = await asyncio.to_thread(protector.image_reader.read, list(query.images))
+            return replace(query, images=(), image_text="\n".join(text for text in texts if text)), ""
+        except Exception as error:  # noqa: BLE001 (whatever a reader raises, the image was not read)
+            _log.error("an image could not be read: %s", type(error).__name__)
+            return replace(query, images=()), f"images: the reader failed ({type(error).__name__})"
+
+    def _seen(self, parts: Parts, read: tuple[Query, str]) -> tuple[Query, Parts]:
+        query, failure = read
+        if failure:
+            parts = replace(parts, not_run=(*parts.not_run, failure))
+            self._account(replace(parts, not_run=(failure,)))
+        return query, parts
+
+    def _account(self, parts: Parts) -> None:
+        if parts.not_run:
+            self.metrics.not_run.inc(len(parts.not_run))
+            if self.settings.unread == "refuse":
+                raise RequestError(
+                    422, "unreadable_part", f"{parts.not_run[0]}; this gateway refuses what it cannot read"
+                )
+
+    async def _answer(self, call: Call, query: Query, parts: Parts, reply: Reply) -> Response:
+        answer = await reply_json(reply)
+        if reply.status != 200:
+            return passed_error(reply, answer)
+        choices = answer.get("choices")
+        if not isinstance(choices, list) or not all(isinstance(c, dict) for c in choices):
+            raise upstream_problem("the upstream's answer has no list of choices")
+        outcomes = await self.guard.outcomes(call.protector, query, choices, call.origin, parts.not_run)
+        headers = {**reply.headers, **_headers(call, outcomes)}
+        if all(_untouched(outcome) for outcome in outcomes):
+            return Response(reply.body, 200, headers)
+        if self.settings.strict and any(o.action is Action.REFUSE for o in outcomes):
+            raise RequestError(
+                400, "content_filter", "the answer was held back by the policy", headers=headers
+            )
+        new = {**answer, "choices": [rewrite_choice(c, o) for c, o in zip(choices, outcomes, strict=True)]}
+        headers.pop("content-type", None)
+        return JSONResponse(new, 200, headers)
+
+    async def _stream(
+        self,
+        request: Request,
+        call: Call,
+        parts: Parts,
+        raw: bytes,
+        reading: asyncio.Task[tuple[Query, str]],
+    ) -> Response:
+        opened = self.upstream.open_chat(raw, request.headers)
+        response = await opened.__aenter__()
+        try:
+            query, parts = self._seen(parts, await reading)
+        except BaseException:
+            await opened.__aexit__(None, None, None)
+            raise
+        kind = response.headers.get("content-type", "")
+        if response.status_code != 200 or not kind.startswith("text/event-stream"):
+            try:  # an error, or an upstream that does not stream: its answer is judged whole
+                reply = await self.upstream.read_error(response)
+            finally:
+                await opened.__aexit__(None, None, None)
+            return await self._answer(call, query, parts, reply)
+        stream = GuardedStream(
+            self.guard, call.protector, query, response, self.settings, call.origin, parts.not_run
+        )
+
+        async def body() -> AsyncIterator[bytes]:
+            try:
+                async for part in stream.events():
+                    yield part
+            except (asyncio.CancelledError, GeneratorExit):
+                self.metrics.disconnects.inc()
+                raise
+            finally:
+                call.slot.leave()
+                # In a task of its own: this one may be cancelled already, and the model must be told to stop.
+                self._closing.add(closing := asyncio.ensure_future(_finish(stream, opened)))
+                closing.add_done_callback(self._closing.discard)
+
+        headers = {**_headers(call, []), "cache-control": "no-cache", "x-accel-buffering": "no"}
+        return StreamingResponse(body(), 200, headers, media_type="text/event-stream")
+
+    async def models(self, request: Request) -> Response:
+        """Pass the upstream's list through."""
+        self.clients.find(request.headers)
+        reply = await self.upstream.models(request.headers)
+        return Response(reply.body, reply.status, dict(reply.headers))
+
+    # -- around every request -----------------------------------------------------------------------
+
+    def route(self, path: str, handler: Handler) -> Route:
+        """A POST route whose body is JSON: key, slot, policy, limits, and errors of one shape."""
+
+        async def serve(request: Request) -> Response:
+            loop = asyncio.get_running_loop()
+            began, status = loop.time(), 500
+            try:
+                slot = self.clients.enter(client := self.clients.find(request.headers), began)
+                try:
+                    raw = await self._body(request)
+                    body = await request_json(raw)
+                    wanted = requested_policy(request.headers, body)
+                    protector = self.policies.choose(wanted, client.policies)
+                    origin = Origin(uuid.uuid4().hex, path, client.name)
+                    call = Call(origin, protector, body, raw, slot)
+                    response = await handler(self, request, call)
+                    status = response.status_code
+                except BaseException:
+                    slot.leave()
+                    raise
+                if not isinstance(response, StreamingResponse):
+                    slot.leave()
+                return response
+            except RequestError as problem:
+                status = problem.status
+                raise
+            finally:
+                self.metrics.requests.labels(path, str(status)).inc()
+                self.metrics.seconds.labels(path).observe(loop.time() - began)
+
+        return Route(path, serve, methods=["POST"])
+
+    async def _body(self, request: Request) -> bytes:
+        limits = self.settings.limits
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in _JSON:
+            raise RequestError(415, "unsupported_media_type", "send the body as application/json")
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise RequestError(415, "unsupported_encoding", "send the body without content-encoding")
+        most = int(limits.body_mb * 1_000_000)
+        too_large = RequestError(413, "body_too_large", f"the body is over {limits.body_mb:g} MB")
+        if int(request.headers.get("content-length") or 0) > most:
+            raise too_large
+        parts, size = [], 0
+        try:
+            async with asyncio.timeout(limits.body_seconds):
+                async for part in request.stream():
+                    size += len(part)
+                    if size > most:
+                        raise too_large
+                    parts.append(part)
+        except TimeoutError as error:
+            raise RequestError(
+                408, "request_timeout", f"the body did not arrive within {limits.body_seconds:g} s"
+            ) from error
+        return b"".join(parts)
+
+
+def create_app(
+    protector: Protector,
+    settings: GatewaySettings | None = None,
+    *,
+    source: str | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Starlette:
+    """Return the gateway as an ASGI application.
+
+    Args:
+        protector: the guard; its policy is the default.
+        settings: the ``gateway`` section of a configuration.
+        source: name or file of the default policy, re-read when the file changes; None never re-reads it.
+        transport: how the upstream is reached; for tests.
+    """
+    gateway = Gateway(protector, settings or GatewaySettings(), source, transport)
+
+    async def healthy(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(_: Request) -> Response:
+        fit = gateway.ready and gateway.batcher.healthy
+        told = {"status": "ready" if fit else "not ready", "policies": gateway.policies.names()}
+        return JSONResponse(told, 200 if fit else 503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(gateway.metrics.render(), media_type="text/plain; version=0.0.4")
+
+    async def models(request: Request) -> Response:
+        return await gateway.models(request)
+
+    app = Starlette(
+        routes=[
+            gateway.route("/v1/chat/completions", Gateway.chat),
+            Route("/v1/models", models),
+            gateway.route("/v1/moderations", judging.moderations),
+            gateway.route("/v1/protect", judging.protect),
+            gateway.route("/beta/litellm_basic_guardrail_api", judging.litellm),
+            gateway.route("/api/v1/text/contents", judging.contents),
+            Route("/healthz", healthy),
+            Route("/readyz", ready),
+            Route("/metrics", metrics),
+        ],
+        exception_handlers={
+            RequestError: _problem,
+            HTTPException: _http,
+            ClientDisconnect: _gone,
+            Exception: _bug,
+        },
+        lifespan=gateway.life,
+    )
+    app.state.gateway = gateway
+    return app
+
+
+async def _finish(stream: GuardedStream, opened: AbstractAsyncContextManager[httpx.Response]) -> None:
+    """Stop reading, then close: the other way round the connection would stay open, and the model busy."""
+    await stream.close()
+    await opened.__aexit__(None, None, None)
+
+
+def _untouched(outcome: Outcome) -> bool:
+    return all(p.unchanged for p in outcome.protections.values())
+
+
+def _headers(call: Call, outcomes: list[Outcome]) -> dict[str, str]:
+    told = {
+        "x-protector-policy": call.protector.policy.name,
+        "x-protector-request-id": call.origin.request_id,
+    }
+    if outcomes:
+        worst = max(outcomes, key=lambda o: o.action.severity)
+        told["x-protector-action"] = worst.action.value
+        harms = [o.harm for o in outcomes if o.harm is not None]
+        if harms:
+            told["x-protector-harm"] = f"{max(harms):.4f}"
+        if any(o.not_run for o in outcomes):
+            told["x-protector-not-run"] = str(sum(len(o.not_run) for o in outcomes))
+    return told
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    return JSONResponse(error.body(), error.status, error.headers)
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
+    return await _problem(_, RequestError(error.status_code, code, str(error.detail)))
+
+
+async def _gone(_: Request, error: Exception) -> Response:  # noqa: ARG001 (nobody is there to read it)
+    return Response(status_code=499)
+
+
+async def _bug(_: Request, error: Exception) -> Response:
+    _log.error("a request failed: %s", type(error).__name__, exc_info=error)
+    problem = RequestError(500, "internal_error", "the gateway failed; nothing was let out, see its log")
+    return JSONResponse(problem.body(), 500)

@@ -1,0 +1,113 @@
+"""OpenAI's request shapes, read: what was asked, and which parts of it are no text. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mllm_protector.gateway.problems import RequestError
+from mllm_protector.gateway.settings import LimitSettings
+from mllm_protector.types import Query, Turn
+
+__all__ = ["chat_query", "content_text", "media_count", "requested_policy"]
+
+_TEXT_PARTS = ("text", "input_text", "output_text", "refusal", "thinking")
+
+
+def chat_query(body: Mapping[str, Any], limits: LimitSettings) -> Query:
+    """Return what a chat-completions request asks: the last user message, and the turns before it.
+
+    Raises:
+        RequestError: 422 with the path of what is wrong, or of the limit that is passed.
+    """
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise _invalid("messages", "must be a list of at least one message")
+    if len(messages) > limits.messages:
+        raise _invalid("messages", f"holds {len(messages)} messages; at most {limits.messages} are taken")
+    choices = body.get("n")
+    if choices is not None and (isinstance(choices, bool) or not isinstance(choices, int) or choices < 1):
+        raise _invalid("n", "must be a whole number from 1")
+    if choices is not None and choices > limits.choices:
+        raise _invalid("n", f"is {choices}; at most {limits.choices} choices are served")
+    if not isinstance(body.get("stream") or False, bool):
+        raise _invalid("stream", "must be true or false")
+    turns = [_turn(message, f"messages[{place}]") for place, message in enumerate(messages)]
+    images = media_count(messages)
+    if images > limits.images:
+        raise _invalid("messages", f"holds {images} images or other media; at most {limits.images} are taken")
+    asked = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=len(turns) - 1)
+    history = [turn for i, turn in enumerate(turns) if i != asked and turn.content]
+    return Query(prompt=turns[asked].content, history=tuple(history))
+
+
+def media_count(messages: Sequence[Any]) -> int:
+    """Return how many content parts are no text."""
+    return sum(1 for _ in _media(messages))
+
+
+def _media(messages: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
+    for message in messages:
+        content = message.get("content") if isinstance(message, Mapping) else None
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, Mapping) and _part_text(part) is None:
+                yield part
+
+
+def content_text(content: Any, path: str) -> str:
+    """Return the text of a message's content: a string, null, or a list of parts.
+
+    Raises:
+        RequestError: 422; it is none of these.
+    """
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise _invalid(path, "must be a string, null or a list of parts")
+    texts = []
+    for place, part in enumerate(content):
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, Mapping):
+            texts.append(_part_text(part) or "")
+        else:
+            raise _invalid(f"{path}[{place}]", "must be an object with a type")
+    return "\n".join(text for text in texts if text)
+
+
+def requested_policy(headers: Mapping[str, str], body: Any) -> str | None:
+    """Return the policy a request asks for, by header or by its key ``protector``, or None.
+
+    Raises:
+        RequestError: 422; the body's key is malformed.
+    """
+    own = body.get("protector") if isinstance(body, Mapping) else None
+    if own is not None:
+        if not isinstance(own, Mapping) or not set(own) <= {"policy"}:
+            raise _invalid("protector", 'must be an object such as {"policy": "strict"}')
+        if not isinstance(own.get("policy", ""), str):
+            raise _invalid("protector.policy", "must be a string")
+    return headers.get("x-protector-policy") or (own or {}).get("policy") or None
+
+
+def _turn(message: Any, path: str) -> Turn:
+    if not isinstance(message, Mapping):
+        raise _invalid(path, "must be an object with role and content")
+    role = message.get("role")
+    if not isinstance(role, str) or not role:
+        raise _invalid(f"{path}.role", "must be a string")
+    return Turn(role, content_text(message.get("content"), f"{path}.content"))
+
+
+def _part_text(part: Mapping[str, Any]) -> str | None:
+    """The text of a part, None if it is an image, audio, video, a file or anything else."""
+    if part.get("type") not in _TEXT_PARTS:
+        return None
+    text = part.get("text", part.get("refusal", part.get("thinking", "")))
+    return text if isinstance(text, str) else ""
+
+
+def _invalid(path: str, fault: str) -> RequestError:
+    return RequestError(422, "invalid_request", f"{path} {fault}", param=path)
