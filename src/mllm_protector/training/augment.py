@@ -27,7 +27,7 @@ def perturb(example: Example, rng: random.Random) -> Example:
     if not example.response.strip():
         return example
     draw = rng.random()
-    if draw < 0.10 and example.source != "generated":
+    if draw < 0.10 and example.source not in {"generated", "written"}:
         # Without its request an answer that only agrees ("Sure, go ahead") tells nothing.
         if not (example.harm or 0.0) > 0.5 or len(example.response) > 60:
             example = replace(example, prompt="", image_text="", history="")

@@ -18,6 +18,7 @@ from mllm_protector.errors import TrainingError
 from mllm_protector.training.augment import cut_prefix, mixed_answers, perturb
 from mllm_protector.training.categories import hazards_of_label
 from mllm_protector.training.examples import Example, held_out, read_rows
+from mllm_protector.training.exchanges import exchange_examples, request_examples
 
 __all__ = ["Corpus", "Share", "draw_epoch", "load_corpus"]
 
@@ -51,7 +52,7 @@ class Corpus:
 
 
 def load_corpus(data: Path) -> Corpus:
-    """Read the files of the data folder; raises TrainingError if one is missing."""
+    """Read the files of the data folder and our own exchanges; raises TrainingError if a file is missing."""
     examples = [
         *_detector(data / "detector" / "train.jsonl"),
         *_benign(data / "benign" / "train.jsonl"),
@@ -70,6 +71,8 @@ def load_corpus(data: Path) -> Corpus:
             train[example.source].append(example)
         elif example.harm is not None:
             kept.append(example)
+    train["written"] = exchange_examples()  # all of it: what is kept is to be real
+    train["categorised"] += request_examples()
     return Corpus(train, kept)
 
 
