@@ -43,9 +43,9 @@ bench: .venv/dev  ## run the benchmarks; DATA=folder of the labelled data (laten
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/gateway.py
-	@if [ -d "$(DATA)" ]; then set -e; for b in detector planted obfuscation detoxification utility defences ocr; do \
+	@if [ -d "$(DATA)" ]; then set -e; for b in detector planted obfuscation detoxification utility defences ocr third_party; do \
 	  $(BIN)/python benchmarks/$$b.py --data "$(DATA)"; done; \
-	else echo "no data at '$(DATA)': pass DATA=folder to run detector, planted, obfuscation, detoxification, utility, defences and ocr"; fi
+	else echo "no data at '$(DATA)': pass DATA=folder to run detector, planted, obfuscation, detoxification, utility, defences, ocr and third_party"; fi
 
 clean:  ## remove what was built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -47,8 +47,11 @@ def build(
         made = [(c.name, _make("detoxifiers", c, {"detector": detector})) for c in config.detoxifiers]
         detoxifiers = {_unique(name, i, config): back_end for i, (name, back_end) in enumerate(made)}
     reader = None if config.image_reader is None else _make("image_readers", config.image_reader, {})
+    hearer = None if config.transcriber is None else _make("transcribers", config.transcriber, {})
     meter = None if config.relevance is None else _make("relevance_meters", config.relevance, {})
-    return Protector(detector, standard, detoxifiers, image_reader=reader, relevance=meter)
+    return Protector(
+        detector, standard, detoxifiers, image_reader=reader, transcriber=hearer, relevance=meter
+    )
 
 
 def _unique(name: str, index: int, config: Config) -> str:

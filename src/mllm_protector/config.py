@@ -3,7 +3,8 @@
 policy: default            # a shipped policy's name, or a file relative to this one
 detector: {name: embedded, options: {threads: 2}}
 detoxifiers: [{name: embedded}]
-image_reader: {name: my-reader}
+image_reader: {name: rapidocr}
+transcriber: {name: faster-whisper, options: {model: /models/whisper-small}}
 gateway: {upstream: http://127.0.0.1:8000}  # see docs/gateway.md
 relevance: {name: embedded}  # null leaves the policy's relevance floor out
 """
@@ -42,6 +43,7 @@ class Config(BaseModel):
     detector: BackendConfig = BackendConfig(name="embedded")
     detoxifiers: tuple[BackendConfig, ...] = (BackendConfig(name="embedded"),)
     image_reader: BackendConfig | None = None
+    transcriber: BackendConfig | None = None
     relevance: BackendConfig | None = BackendConfig(name="embedded")
     gateway: dict[str, Any] = Field(default_factory=dict)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from mllm_protector.types import Detection, Exchange, Image, Query, RewriteTask
+from mllm_protector.types import Detection, Exchange, Image, Query, Recording, RewriteTask
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,7 @@ __all__ = [
     "Judgement",
     "Likelihood",
     "RelevanceMeter",
+    "Transcriber",
     "WhiteBoxModel",
 ]
 
@@ -122,6 +123,14 @@ class ImageReader(Protocol):
 
     def read(self, images: Sequence[Image], /) -> list[str]:
         """Return the text of each image, "" where there is none, in order."""
+
+
+@runtime_checkable
+class Transcriber(Protocol):
+    """Writes down what is said in recordings."""
+
+    def transcribe(self, recordings: Sequence[Recording], /) -> list[str]:
+        """Return the words of each recording, "" where nothing is said, in order."""
 
 
 @runtime_checkable

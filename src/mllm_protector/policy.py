@@ -11,7 +11,9 @@ A policy is a value: thresholds, actions and texts per hazard category, and patt
    that explains the harm (its probability is at least half of ``harm``) has a rule that is milder
    than the global one: then those rules alone speak. So ``S12: {action: allow}`` lets erotic
    content pass and nothing else.
-5. The most severe of what was ordered is done.
+5. An instruction to the model that stands in an image or a recording orders what
+   ``third_party_instruction`` says.
+6. The most severe of what was ordered is done.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mllm_protector.disclaimers import with_disclaimer
+from mllm_protector.planted import find_planted
 from mllm_protector.taxonomy import ADVICE, CATEGORIES
-from mllm_protector.types import Action, Detection, Exchange, Standard
+from mllm_protector.types import Action, Detection, Exchange, PlantedInstruction, Query, Standard
 
 __all__ = ["CategoryRule", "Decision", "Matcher", "PatternRule", "Policy", "RewriteRules", "Texts"]
 
@@ -144,6 +147,7 @@ class Policy:
         categories: code -> rule.
         allow: patterns that clear a response they match as a whole.
         deny: patterns that order their action wherever they are found.
+        third_party_instruction: what finding one orders: FLAG, REFUSE, or ALLOW, which looks for none.
         texts: fixed texts.
         max_attempts: rewrites tried per exchange before the refusal, at least 1.
         rewrite: what rewrites are held to.
@@ -161,6 +165,7 @@ class Policy:
     categories: Mapping[str, CategoryRule] = field(default_factory=dict)
     allow: tuple[PatternRule, ...] = ()
     deny: tuple[PatternRule, ...] = ()
+    third_party_instruction: Action = Action.FLAG
     max_attempts: int = 3
     rewrite: RewriteRules = field(default_factory=RewriteRules)
     country: str = ""
@@ -183,6 +188,17 @@ class Policy:
 
     def decide(self, detection: Detection, exchange: Exchange) -> Decision:
         """Return the order for ``exchange`` given what the detector said of it."""
+        order = self._of_response(detection, exchange)
+        planted = self.third_party_instruction
+        if order.action.severity >= planted.severity or not self.planted(exchange.query):
+            return order
+        return Decision(planted, reason="an instruction to the model stands in an image or a recording")
+
+    def planted(self, query: Query) -> tuple[PlantedInstruction, ...]:
+        """Return the instructions to the model that stand in the media of ``query``; () if ignored."""
+        return () if self.third_party_instruction is Action.ALLOW else find_planted(query.image_text)
+
+    def _of_response(self, detection: Detection, exchange: Exchange) -> Decision:
         denied = self.denied(exchange.response)
         if denied is not None:
             return denied

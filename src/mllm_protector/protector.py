@@ -16,11 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from mllm_protector.errors import BackendError
-from mllm_protector.interfaces import Detoxifier, HarmDetector, ImageReader, RelevanceMeter
+from mllm_protector.interfaces import Detoxifier, HarmDetector, ImageReader, RelevanceMeter, Transcriber
 from mllm_protector.isolation import isolated, tell
 from mllm_protector.policy import Decision, Policy
+from mllm_protector.reading import Reading, read_media
 from mllm_protector.rewriting import DISCLAIMER, Case, Rewriter
-from mllm_protector.types import Action, Detection, Exchange, Image, Protection, Query, Turn
+from mllm_protector.types import Action, Detection, Exchange, Image, Protection, Query, Recording, Turn
 
 __all__ = ["Protector"]
 
@@ -35,6 +36,7 @@ class Protector:
         policy: the standard of safety.
         detoxifiers: name -> back-end, tried in order until a rewrite passes.
         image_reader: reads the images of queries that come without ``image_text``; None reads none.
+        transcriber: does the same for their recordings.
         relevance: measures whether rewrites speak to the request; None leaves the policy's floor out.
         clock: seconds that only grow; for the policy's time budget.
     """
@@ -46,6 +48,7 @@ class Protector:
         detoxifiers: Mapping[str, Detoxifier] | None = None,
         *,
         image_reader: ImageReader | None = None,
+        transcriber: Transcriber | None = None,
         relevance: RelevanceMeter | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -53,6 +56,7 @@ class Protector:
         self.policy = policy
         self.detoxifiers = dict(detoxifiers or {})
         self.image_reader = image_reader
+        self.transcriber = transcriber
         self.relevance = relevance
         self._clock = clock
 
@@ -64,19 +68,20 @@ class Protector:
         *,
         image_text: str = "",
         history: Sequence[Turn] = (),
+        recordings: Sequence[Recording] = (),
     ) -> Protection:
         """Guard one response; see ``protect`` for many."""
-        query = Query(prompt, tuple(images), tuple(history), image_text)
+        query = Query(prompt, tuple(images), tuple(history), image_text, tuple(recordings))
         return self.protect([Exchange(query, response)])[0]
 
     def detect(self, exchanges: Sequence[Exchange]) -> list[Detection]:
         """Return the detector's word on each exchange, in order; empty responses have harm 0.
 
         Raises:
-            BackendError: the detector or the image reader failed.
+            BackendError: the detector, the image reader or the transcriber failed.
         """
         cases = [Case(exchange) for exchange in exchanges]
-        self._read_images(cases)
+        self._read(cases)
         self._detect(cases)
         failed = next((case for case in cases if case.detection is None), None)
         if failed is not None:
@@ -90,7 +95,7 @@ class Protector:
     def protect(self, exchanges: Sequence[Exchange]) -> list[Protection]:
         """Return what was done with each exchange, in order. Never raises for a back-end's failure."""
         cases = [Case(exchange) for exchange in exchanges]
-        self._read_images(cases)
+        self._read(cases)
         self._detect(cases)
         for case in cases:
             case.decision = self._order(case)
@@ -98,20 +103,15 @@ class Protector:
         rewriter.rewrite([c for c in cases if c.decision.action in (Action.DISCLAIM, Action.DETOXIFY)])
         return [self._settle(case, original) for case, original in zip(cases, exchanges, strict=True)]
 
-    def _read_images(self, cases: Sequence[Case]) -> None:
-        """Fill ``image_text`` where images came without it; a failed reading is an error of that case."""
-        if self.image_reader is None:
-            return
-        unread = [c for c in cases if c.exchange.query.images and not c.exchange.query.image_text]
-        images = [image for case in unread for image in case.exchange.query.images]
-        texts = iter(isolated(self.image_reader.read, images))
-        for case in unread:
-            read = [next(texts) for _ in case.exchange.query.images]
-            failures = [text for text in read if isinstance(text, Exception)]
-            if failures:
-                case.errors.append(f"image reader: {tell(failures[0])}")
-            text = "\n".join(text for text in read if isinstance(text, str) and text)
-            case.exchange = replace(case.exchange, query=replace(case.exchange.query, image_text=text))
+    def read(self, queries: Sequence[Query]) -> list[Reading]:
+        """Read the images and transcribe the recordings of queries; never raises for a back-end's failure."""
+        return read_media(queries, self.image_reader, self.transcriber)
+
+    def _read(self, cases: Sequence[Case]) -> None:
+        """Fill ``image_text`` where media came without it; what could not be read is that case's error."""
+        for case, reading in zip(cases, self.read([c.exchange.query for c in cases]), strict=True):
+            case.exchange = replace(case.exchange, query=reading.query)
+            case.errors += [f"{part} was not read: {tell(error)}" for part, error in reading.failures.items()]
 
     def _detect(self, cases: Sequence[Case]) -> None:
         """Judge the responses; what could not be judged keeps ``detection=None`` and an error."""
@@ -166,6 +166,7 @@ class Protector:
             ordered=ordered,
             reason=case.decision.reason,
             hazards=case.decision.hazards,
+            third_party_instruction=self.policy.planted(case.exchange.query),
         )
 
 

@@ -46,6 +46,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "image_readers": {
             "rapidocr": "mllm_protector.backends.image_readers.rapidocr:RapidOcrReader",
         },
+        "transcribers": {
+            "faster-whisper": "mllm_protector.backends.transcribers.faster_whisper:FasterWhisperTranscriber",
+        },
         "relevance_meters": {
             "embedded": "mllm_protector.backends.detoxifiers.relevance:EmbeddedRelevance",
         },
@@ -61,6 +64,8 @@ _EXTRAS = {
     "PIL": "images",
     "transformers": "transformers",
     "rapidocr": "ocr",
+    "av": "audio",
+    "faster_whisper": "audio",
     "ray": "ray",
     "starlette": "gateway",
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from mllm_protector.interfaces import Judgement
 from mllm_protector.text.sentences import sentences
-from mllm_protector.types import Detection, Exchange, Image, Query, RewriteTask, Span
+from mllm_protector.types import Detection, Exchange, Image, Query, Recording, RewriteTask, Span
 
 __all__ = [
     "FailingBackend",
@@ -15,6 +15,7 @@ __all__ = [
     "ScriptedDetector",
     "ScriptedDetoxifier",
     "ScriptedImageReader",
+    "ScriptedTranscriber",
 ]
 
 
@@ -107,11 +108,20 @@ class ScriptedImageReader:
         return [image.data.decode("utf-8", errors="ignore") for image in images]
 
 
+class ScriptedTranscriber:
+    """Hears recordings whose bytes are UTF-8 text as that text, any other as nothing."""
+
+    def transcribe(self, recordings: Sequence[Recording], /) -> list[str]:
+        """Return the texts."""
+        return [recording.data.decode("utf-8", errors="ignore") for recording in recordings]
+
+
 class FailingBackend:
     """Every socket at once, failing on the items whose text matches.
 
     Args:
-        pattern: regular expression searched in the response, prompt or image bytes; "" fails always.
+        pattern: regular expression searched in the response, prompt, or bytes of an image or a
+            recording; "" fails always.
         inner: the back-end that answers the other items, if any is needed.
     """
 
@@ -143,6 +153,11 @@ class FailingBackend:
         """Fail, or read nothing."""
         self._check([image.data.decode("utf-8", errors="ignore") for image in images])
         return ["" for _ in images]
+
+    def transcribe(self, recordings: Sequence[Recording], /) -> list[str]:
+        """Fail, or hear nothing."""
+        self._check([recording.data.decode("utf-8", errors="ignore") for recording in recordings])
+        return ["" for _ in recordings]
 
     def judge(self, exchanges: Sequence[Exchange], /) -> list[Judgement]:
         """Fail, or leave it open."""

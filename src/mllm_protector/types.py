@@ -18,8 +18,10 @@ __all__ = [
     "Detection",
     "Exchange",
     "Image",
+    "PlantedInstruction",
     "Protection",
     "Query",
+    "Recording",
     "RewriteTask",
     "Span",
     "Standard",
@@ -39,6 +41,19 @@ class Image:
     Attributes:
         data: the encoded file (PNG, JPEG, ...), not pixels.
         media_type: its MIME type, such as ``image/png``.
+    """
+
+    data: bytes = field(repr=False)
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Sound, or a video with its sound, as the model received it.
+
+    Attributes:
+        data: the encoded file (WAV, MP3, MP4, ...), not samples.
+        media_type: its MIME type, such as ``audio/wav``.
     """
 
     data: bytes = field(repr=False)
@@ -66,13 +81,16 @@ class Query:
         prompt: the text of the request; may be empty when the request is in the image.
         images: the images sent along, in order.
         history: earlier turns, oldest first.
-        image_text: what was read in the images (OCR, or a caption), "" if nothing was read.
+        image_text: what was read in the images (OCR, or a caption) and heard in the recordings, ""
+            if nothing was; if it is given, nothing is read or transcribed again.
+        recordings: sound and videos sent along, in order.
     """
 
     prompt: str
     images: tuple[Image, ...] = ()
     history: tuple[Turn, ...] = ()
     image_text: str = ""
+    recordings: tuple[Recording, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +228,23 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class PlantedInstruction:
+    """Words in an image or a recording that speak to the model, as a third party plants them.
+
+    Attributes:
+        start: first character, in code points of ``Query.image_text``.
+        end: one past the last.
+        text: the words.
+        signs: what gave it away, such as ``override`` or ``addressed`` (see ``planted``).
+    """
+
+    start: int
+    end: int
+    text: str
+    signs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Protection:
     """Everything that was done with one exchange, and why.
 
@@ -225,6 +260,8 @@ class Protection:
         ordered: what the policy ordered at first; differs from ``action`` when rewriting failed.
         reason: one line for people: which rule led to the action.
         hazards: hazard category codes that led to it, most probable first.
+        third_party_instruction: instructions to the model found in the images and recordings; empty if
+            there were none, nothing was read, or the policy ignores them.
     """
 
     exchange: Exchange
@@ -238,6 +275,7 @@ class Protection:
     ordered: Action = Action.ALLOW
     reason: str = ""
     hazards: tuple[str, ...] = ()
+    third_party_instruction: tuple[PlantedInstruction, ...] = ()
 
     @property
     def harm(self) -> float | None:

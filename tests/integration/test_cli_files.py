@@ -235,7 +235,7 @@ def test_the_table_shows_what_was_done(here: Path) -> None:
 
 def test_a_progress_bar_is_for_terminals_only(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mllm_protector.cli.jobs import _Console
-    from mllm_protector.cli.session import ImageNote
+    from mllm_protector.cli.session import MediaNote
     from mllm_protector.data.sinks import Progress
     from mllm_protector.data.source import Position
 
@@ -250,7 +250,7 @@ def test_a_progress_bar_is_for_terminals_only(here: Path, monkeypatch: pytest.Mo
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    console = _Console(ImageNote(guard), quiet=False)
+    console = _Console(MediaNote(guard), quiet=False)
     console.started(Progress(), size=10)
     console.advanced(Progress(Position(3, 5)))
     console.close()

@@ -83,6 +83,7 @@ def test_protect_json_and_output_file_agree(here: Path) -> None:
     protection = json.loads(printed.stdout)["protection"]
     assert list(protection) == [
         "action", "response", "harm", "recheck", "categories", "attempts", "detoxifier", "error",
+            "third_party_instruction",
     ]  # fmt: skip
     assert protection["action"] == "detoxify"
 

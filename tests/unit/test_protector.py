@@ -164,7 +164,7 @@ def test_an_image_that_cannot_be_read_follows_on_error() -> None:
     image = Image(b"broken", "image/png")
     results = protector.protect([Exchange(Query("?", (image,)), "fine"), Exchange(Query("?"), "fine")])
     assert [r.action for r in results] == [Action.REFUSE, Action.ALLOW]
-    assert results[0].error == "image reader: RuntimeError: scripted failure"
+    assert results[0].error == "images[0] was not read: RuntimeError: scripted failure"
 
 
 def test_detect_raises_what_protect_records() -> None:

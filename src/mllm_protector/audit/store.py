@@ -70,7 +70,6 @@ class Verdict:
         route: where the request came in, such as ``/v1/chat/completions``.
         caller: the caller's configured name; never the key.
         not_run: parts that could not be read or judged.
-        third_party_instruction: planted instructions found in images.
         timings: phase -> milliseconds.
     """
 
@@ -81,7 +80,6 @@ class Verdict:
     route: str = ""
     caller: str = ""
     not_run: tuple[str, ...] = ()
-    third_party_instruction: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -314,7 +312,7 @@ class AuditStore:
             "categories": _json({} if p.detection is None else p.detection.categories),
             "reason": redact(p.reason), "error": None if p.error is None else redact(p.error),
             "not_run": _json([redact(part) for part in verdict.not_run]),
-            "planted": _json([kept for t in verdict.third_party_instruction if (kept := self._kept(t))]),
+            "planted": _json([t for found in p.third_party_instruction if (t := self._kept(found.text))]),
             "attempts": len(p.attempts), "timings": _json(verdict.timings), "kept": self.text.value,
             "prompt": self._kept(p.exchange.query.prompt),
             "image_text": self._kept(p.exchange.query.image_text),

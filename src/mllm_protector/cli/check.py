@@ -10,7 +10,7 @@ import typer
 from mllm_protector.cli import options
 from mllm_protector.cli.exits import EXIT_CODES, FLAGGED
 from mllm_protector.cli.jobs import FileOptions, exit_after, run_file, write_one
-from mllm_protector.cli.session import ImageNote, build_protector, choose_mode, single_exchange, single_record
+from mllm_protector.cli.session import MediaNote, build_protector, choose_mode, single_exchange, single_record
 from mllm_protector.data.jsonl import to_json
 from mllm_protector.data.records import CHECK_KEYS, detection_to_dict
 from mllm_protector.data.stream import Judge, Judged
@@ -85,7 +85,7 @@ def check(
     record = single_record(prompt, response, image or [], image_text)
     exchange = single_exchange(record)
     protector = build_protector(policy, config, threads)
-    ImageNote(protector).saw(exchange)
+    MediaNote(protector).saw(exchange)
     flagged = _check_one(protector, exchange, record, as_json=json, out=out, overwrite=overwrite)
     if flagged and fail_on_flag:
         raise typer.Exit(FLAGGED)

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from mllm_protector.cli import options
-from mllm_protector.cli.session import ImageNote, build_protector, choose_mode, single_exchange, single_record
+from mllm_protector.cli.session import MediaNote, build_protector, choose_mode, single_exchange, single_record
 from mllm_protector.errors import InputError
 from mllm_protector.types import Exchange
 
@@ -56,7 +56,7 @@ def explain(
         assert response is not None  # choose_mode saw to it
         exchange = single_exchange(single_record(prompt, response, image or [], image_text))
     protector = build_protector(policy, config, threads)
-    ImageNote(protector).saw(exchange)
+    MediaNote(protector).saw(exchange)
     from mllm_protector.cli.explanation import explain_exchange, show
 
     explanation = explain_exchange(protector, exchange)

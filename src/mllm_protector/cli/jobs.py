@@ -14,7 +14,7 @@ import typer
 
 from mllm_protector import __version__
 from mllm_protector.cli.exits import INTERRUPTED, SKIPPED
-from mllm_protector.cli.session import ImageNote
+from mllm_protector.cli.session import MediaNote
 from mllm_protector.data.sinks import FileSink, Progress, Sink, StreamSink
 from mllm_protector.data.source import Source
 from mllm_protector.data.stream import Judge, Reporter, run_stream
@@ -64,7 +64,7 @@ def run_file(
         _refuse_same_file(source.path, options.out)
         sink = open_sink(options.out, settings, overwrite=options.overwrite, restart=options.restart)
         resumable = isinstance(sink, FileSink) and settings is not None
-        reporter = _Console(ImageNote(protector), quiet=options.quiet)
+        reporter = _Console(MediaNote(protector), quiet=options.quiet)
         if isinstance(sink, FileSink) and not resumable and not options.quiet:
             typer.echo("note: standard input cannot be resumed after an interruption", err=True)
         try:
@@ -170,7 +170,7 @@ def _fingerprint(value: object) -> str:
 class _Console(Reporter):
     """Tells a person on stderr; the progress bar only if stderr is a terminal."""
 
-    def __init__(self, note: ImageNote, *, quiet: bool) -> None:
+    def __init__(self, note: MediaNote, *, quiet: bool) -> None:
         self.progress = Progress()
         self._note = note
         self._quiet = quiet

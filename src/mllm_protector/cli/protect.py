@@ -10,7 +10,7 @@ import typer
 from mllm_protector.cli import options
 from mllm_protector.cli.exits import EXIT_CODES
 from mllm_protector.cli.jobs import FileOptions, exit_after, run_file, write_one
-from mllm_protector.cli.session import ImageNote, build_protector, choose_mode, single_exchange, single_record
+from mllm_protector.cli.session import MediaNote, build_protector, choose_mode, single_exchange, single_record
 from mllm_protector.data.jsonl import to_json
 from mllm_protector.data.records import PROTECT_KEYS, protection_to_dict
 from mllm_protector.data.stream import Judge, Judged
@@ -35,8 +35,8 @@ Examples:
 
 One exchange: what the user may see goes to standard output, what was done to standard error. A file: each
 line out is the line in, all its keys untouched, with "protection": {{action, response, harm, recheck,
-categories, attempts, detoxifier, error}}. Blank lines are passed over. An interrupted run with -o goes
-on where it stopped when the same command is run again.
+categories, attempts, detoxifier, error, third_party_instruction}}. Blank lines are passed over. An
+interrupted run with -o goes on where it stopped when the same command is run again.
 
 {EXIT_CODES}
 """
@@ -89,7 +89,7 @@ def protect(
     record = single_record(prompt, response, image or [], image_text)
     exchange = single_exchange(record)
     protector = build_protector(policy, config, threads)
-    ImageNote(protector).saw(exchange)
+    MediaNote(protector).saw(exchange)
     _protect_one(protector, exchange, record, as_json=json, out=out, overwrite=overwrite)
 
 

@@ -47,6 +47,9 @@ def describe_protection(protection: Protection) -> None:
     if protection.hazards:
         parts.append(", ".join(category_name(code) for code in protection.hazards[:3]))
     typer.echo("; ".join(part for part in parts if part), err=True)
+    for planted in protection.third_party_instruction:
+        words = excerpt(planted.text, 80)
+        typer.secho(f"note: an image or a recording speaks to the model: {words}", err=True, fg="yellow")
     if protection.error:
         typer.secho(f"note: {plain(protection.error)}", err=True, fg="yellow")
 

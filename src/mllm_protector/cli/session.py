@@ -14,7 +14,7 @@ from mllm_protector.types import Exchange
 if TYPE_CHECKING:
     from mllm_protector.protector import Protector
 
-__all__ = ["ImageNote", "build_protector", "choose_mode", "single_exchange", "single_record"]
+__all__ = ["MediaNote", "build_protector", "choose_mode", "single_exchange", "single_record"]
 
 
 def build_protector(policy: str | None, config: Path | None, threads: int | None) -> Protector:
@@ -62,20 +62,30 @@ def single_exchange(record: dict[str, object]) -> Exchange:
         raise InputError(str(error).replace("images[", "--image [")) from error
 
 
-class ImageNote:
-    """Says once that images were not read, where nothing reads them."""
+class MediaNote:
+    """Says once that images or recordings were not read, where nothing reads them."""
 
     def __init__(self, protector: Protector) -> None:
-        self._due = protector.image_reader is None
+        self._images = protector.image_reader is None
+        self._recordings = protector.transcriber is None
 
     def saw(self, exchange: Exchange) -> None:
         """Look at an exchange."""
         query = exchange.query
-        if self._due and query.images and not query.image_text:
-            self._due = False
-            typer.secho(
-                "note: images were not read, only prompt and response were judged; "
-                "give what stands in them as image_text, or name an image_reader with --config",
-                err=True,
-                fg="yellow",
-            )
+        if query.image_text:
+            return
+        if self._images and query.images:
+            self._images = False
+            _note("images", "an image_reader")
+        if self._recordings and query.recordings:
+            self._recordings = False
+            _note("recordings", "a transcriber")
+
+
+def _note(media: str, back_end: str) -> None:
+    typer.secho(
+        f"note: {media} were not read, only prompt and response were judged; "
+        f"give what stands in them as image_text, or name {back_end} with --config",
+        err=True,
+        fg="yellow",
+    )

@@ -7,25 +7,21 @@ it. Formats: PNG, JPEG, GIF, WebP and BMP.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from mllm_protector.data.references import MAX_BYTES, Kind, read_reference
 from mllm_protector.errors import ImageError
 from mllm_protector.types import Image
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "ImageHeader", "load_image", "read_header"]
-
-MAX_BYTES = 20 * 1024 * 1024
-"""Largest encoded file accepted."""
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "ImageHeader", "image_of", "load_image", "read_header"]
 
 MAX_PIXELS = 50_000_000
 """Largest width x height accepted."""
 
 _FORMATS = "PNG, JPEG, GIF, WebP or BMP"
+_KIND = Kind("image", _FORMATS, "image/png", "scale it down first", ImageError)
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 
@@ -55,10 +51,20 @@ def load_image(reference: str, *, base: Path = Path()) -> Image:
     Raises:
         ImageError: it is missing, unreadable, not an image, or too large to open safely.
     """
-    if reference[:5].lower() == "data:":
-        data, name = _from_uri(reference), f"data URI {_short(reference)}"
-    else:
-        data, name = _from_path(reference, base), f"image {_short(reference)}"
+    data = read_reference(reference, _KIND, base)
+    return image_of(data, _KIND.name(reference))
+
+
+def image_of(data: bytes, name: str) -> Image:
+    """Return the image that ``data`` holds, its type taken from its first bytes.
+
+    Args:
+        data: an encoded file.
+        name: how messages call it.
+
+    Raises:
+        ImageError: it is not an image, or too large to open safely.
+    """
     header = read_header(data)
     if header is None:
         raise ImageError(f"{name} is not an image that can be read; give a {_FORMATS} file")
@@ -143,52 +149,3 @@ def _bmp_size(data: bytes) -> tuple[int, int]:
         raise ValueError("unknown BMP header")
     width, height = struct.unpack_from("<HH" if header == 12 else "<ii", data, 18)
     return abs(width), abs(height)  # a negative height means top row first
-
-
-def _from_path(reference: str, base: Path) -> bytes:
-    name = f"image {_short(reference)}"
-    if "://" in reference[:12]:
-        raise ImageError(f"{name} is a web address; download it and give its path or a data URI")
-    try:
-        path = base / Path(reference)
-        info = path.stat()
-        if not stat.S_ISREG(info.st_mode):
-            raise ImageError(f"{name} is not a file; give a {_FORMATS} file")
-        if info.st_size > MAX_BYTES:
-            raise ImageError(_too_large(name, info.st_size))
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        raise ImageError(f"{name} is not there; relative paths start from {base}") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise ImageError(f"{name} cannot be opened: {_why(error)}") from error
-    if len(data) > MAX_BYTES:
-        raise ImageError(_too_large(name, len(data)))
-    return data
-
-
-def _from_uri(uri: str) -> bytes:
-    head, comma, body = uri.partition(",")
-    if not comma or not head.lower().endswith(";base64"):
-        raise ImageError(f"data URI {_short(uri)} is malformed; write data:image/png;base64,AAAA...")
-    if len(body) * 3 // 4 > MAX_BYTES + 2:
-        raise ImageError(_too_large(f"data URI {_short(uri)}", len(body) * 3 // 4))
-    try:
-        return base64.b64decode(body.encode("ascii"), validate=True)
-    except (binascii.Error, UnicodeEncodeError) as error:
-        raise ImageError(f"data URI {_short(uri)} is not valid base64; encode the file again") from error
-
-
-def _too_large(name: str, size: int) -> str:
-    return f"{name} has {size / 2**20:.0f} MB, over the limit of {MAX_BYTES >> 20} MB; scale it down first"
-
-
-def _short(reference: str) -> str:
-    shown = reference if len(reference) <= 80 else reference[:40] + "..." + reference[-20:]
-    if reference[:5].lower() == "data:":
-        shown = reference[:32] + ("..." if len(reference) > 32 else "")
-    return ascii(shown)
-
-
-def _why(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -1,22 +1,40 @@
 """What one line of a file means: an exchange going in, a judgement coming out.
 
 Input keys: ``prompt`` and ``response`` (strings, required; ``""`` is allowed), ``images`` (a list of
-paths or data URIs), ``image_text`` (what was read in them), ``history`` (a list of
-``{"role", "content"}``). ``null`` stands for an optional key that is absent. Any other key is passed
-through untouched.
+paths or data URIs), ``recordings`` (the same), ``image_text`` (what was read and heard in them),
+``history`` (a list of ``{"role", "content"}``). ``null`` stands for an optional key that is absent. Any
+other key is passed through untouched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from mllm_protector.data.images import load_image
-from mllm_protector.errors import ImageError, RecordError
-from mllm_protector.types import Attempt, Detection, Exchange, Image, Protection, Query, Turn
+from mllm_protector.data.recordings import load_recording
+from mllm_protector.errors import InputError, RecordError
+from mllm_protector.types import (
+    Attempt,
+    Detection,
+    Exchange,
+    Image,
+    PlantedInstruction,
+    Protection,
+    Query,
+    Recording,
+    Turn,
+)
 
-__all__ = ["CHECK_KEYS", "PROTECT_KEYS", "detection_to_dict", "protection_to_dict", "to_exchange"]
+__all__ = [
+    "CHECK_KEYS",
+    "PROTECT_KEYS",
+    "detection_to_dict",
+    "planted_to_dicts",
+    "protection_to_dict",
+    "to_exchange",
+]
 
 CHECK_KEYS = ("detection", "flagged")
 """Keys that ``check`` adds."""
@@ -24,11 +42,13 @@ CHECK_KEYS = ("detection", "flagged")
 PROTECT_KEYS = ("protection",)
 """Keys that ``protect`` adds."""
 
-MAX_IMAGE_BYTES = 100 * 1024 * 1024
-"""All images of one exchange together."""
+MAX_MEDIA_BYTES = 100 * 1024 * 1024
+"""All images of one exchange together, and all its recordings."""
 
 _ROLES = ("system", "user", "assistant")
 _PLACES = 6
+_EXAMPLES = {"images": "photo.png", "recordings": "voice.wav"}
+_Medium = TypeVar("_Medium", Image, Recording)
 
 
 def to_exchange(
@@ -52,9 +72,10 @@ def to_exchange(
             )
     query = Query(
         prompt=_text(record, "prompt", line),
-        images=_images(record, base, line),
+        images=_media(record, "images", load_image, base, line),
         history=_history(record, line),
         image_text=_text(record, "image_text", line, required=False),
+        recordings=_media(record, "recordings", load_recording, base, line),
     )
     return Exchange(query, _text(record, "response", line))
 
@@ -87,7 +108,13 @@ def protection_to_dict(protection: Protection) -> dict[str, object]:
         "attempts": [_attempt(attempt) for attempt in protection.attempts],
         "detoxifier": protection.detoxifier,
         "error": protection.error,
+        "third_party_instruction": planted_to_dicts(protection.third_party_instruction),
     }
+
+
+def planted_to_dicts(found: Sequence[PlantedInstruction]) -> list[dict[str, object]]:
+    """Return planted instructions as JSON values."""
+    return [{"start": p.start, "end": p.end, "text": p.text, "signs": list(p.signs)} for p in found]
 
 
 def _attempt(attempt: Attempt) -> dict[str, object]:
@@ -118,23 +145,25 @@ def _text(record: Mapping[str, object], key: str, line: int, *, required: bool =
     _wrong(key, value, 'a string; write "" if there is none' if required else "a string", line)
 
 
-def _images(record: Mapping[str, object], base: Path, line: int) -> tuple[Image, ...]:
-    value = record.get("images")
+def _media(
+    record: Mapping[str, object], key: str, load: Callable[..., _Medium], base: Path, line: int
+) -> tuple[_Medium, ...]:
+    value = record.get(key)
     if value is None:
         return ()
     if not isinstance(value, list):
-        _wrong("images", value, 'a list; write ["photo.png"]', line)
-    images: list[Image] = []
+        _wrong(key, value, f'a list; write ["{_EXAMPLES[key]}"]', line)
+    media: list[_Medium] = []
     for place, reference in enumerate(value):
         if not isinstance(reference, str):
-            _wrong(f"images[{place}]", reference, "a path or a data URI", line)
+            _wrong(f"{key}[{place}]", reference, "a path or a data URI", line)
         try:
-            images.append(load_image(reference, base=base))
-        except ImageError as error:
-            raise RecordError(f"images[{place}]: {error}", line=line) from error
-        if sum(len(image.data) for image in images) > MAX_IMAGE_BYTES:
-            raise RecordError(f"images: over {MAX_IMAGE_BYTES >> 20} MB together; send fewer", line=line)
-    return tuple(images)
+            media.append(load(reference, base=base))
+        except InputError as error:
+            raise RecordError(f"{key}[{place}]: {error}", line=line) from error
+        if sum(len(medium.data) for medium in media) > MAX_MEDIA_BYTES:
+            raise RecordError(f"{key}: over {MAX_MEDIA_BYTES >> 20} MB together; send fewer", line=line)
+    return tuple(media)
 
 
 def _history(record: Mapping[str, object], line: int) -> tuple[Turn, ...]:
@@ -163,6 +192,7 @@ def _wrong(key: str, value: object, expected: str, line: int) -> NoReturn:
     raise RecordError(f'"{key}" is {shown}, but must be {expected}', line=line)
 
 
-def image_bytes(exchange: Exchange) -> int:
-    """How many bytes of images an exchange holds; batches are bounded by it."""
-    return sum(len(image.data) for image in exchange.query.images)
+def media_bytes(exchange: Exchange) -> int:
+    """How many bytes of images and recordings an exchange holds; batches are bounded by it."""
+    query = exchange.query
+    return sum(len(i.data) for i in query.images) + sum(len(r.data) for r in query.recordings)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mllm_protector.data.jsonl import Line, append_keys, parse_object
-from mllm_protector.data.records import image_bytes, to_exchange
+from mllm_protector.data.records import media_bytes, to_exchange
 from mllm_protector.data.sinks import Progress, Sink
 from mllm_protector.data.source import Position, Source
 from mllm_protector.errors import BackendError, RecordError
@@ -146,7 +146,7 @@ def _batches(
                 reporter.saw(exchange)
                 batch.lines.append(line)
                 batch.exchanges.append(exchange)
-                size += line.size + image_bytes(exchange)
+                size += line.size + media_bytes(exchange)
         batch.position = source.position
         if len(batch.lines) >= batch_size or size >= _BATCH_BYTES:
             yield batch

@@ -46,6 +46,8 @@ def guard_of(policy: str | None, config: Path | None, threads: int | None) -> tu
     ]
     if wanted.image_reader is not None:
         parts.append(f"image reader {wanted.image_reader.name}")
+    if wanted.transcriber is not None:
+        parts.append(f"transcriber {wanted.transcriber.name}")
     return protector, "; ".join(parts)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mllm_protector.data.records import planted_to_dicts
 from mllm_protector.types import Action, Protection
 
 __all__ = [
@@ -78,6 +79,11 @@ class Outcome:
     def harm(self) -> float | None:
         """The highest P(harmful) over the channels, None if none was judged."""
         return max((p.harm for p in self.protections.values() if p.harm is not None), default=None)
+
+    @property
+    def untouched(self) -> bool:
+        """True if all of its texts go out byte for byte."""
+        return all(protection.unchanged for protection in self.protections.values())
 
     @property
     def worst(self) -> Protection | None:
@@ -193,6 +199,8 @@ def protector_object(outcome: Outcome) -> dict[str, Any]:
         "policy": outcome.policy,
         "request_id": outcome.request_id,
     }
+    if worst is not None and worst.third_party_instruction:
+        told["third_party_instruction"] = planted_to_dicts(worst.third_party_instruction)
     if outcome.not_run:
         told["not_run"] = list(outcome.not_run)
     return told

@@ -8,7 +8,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -20,13 +20,14 @@ from starlette.routing import Route
 
 from mllm_protector.audit import AuditStore
 from mllm_protector.gateway import judging
-from mllm_protector.gateway.answer import Outcome, rewrite_choice
+from mllm_protector.gateway.answer import rewrite_choice
 from mllm_protector.gateway.batching import Batcher
 from mllm_protector.gateway.clients import ClientBook, Slot
+from mllm_protector.gateway.fetching import Fetcher
 from mllm_protector.gateway.guard import Guard, Origin
-from mllm_protector.gateway.messages import passed_error, reply_json, request_json
+from mllm_protector.gateway.media import MediaReader, Seen
+from mllm_protector.gateway.messages import passed_error, reply_json, request_json, told_headers
 from mllm_protector.gateway.metrics import Metrics
-from mllm_protector.gateway.parts import Parts, read_parts
 from mllm_protector.gateway.policies import PolicyBook
 from mllm_protector.gateway.problems import RequestError, upstream_problem
 from mllm_protector.gateway.settings import GatewaySettings
@@ -71,6 +72,7 @@ class Gateway:
         settings: GatewaySettings,
         source: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        fetcher: Fetcher | None = None,
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
@@ -80,6 +82,7 @@ class Gateway:
         self.upstream = Upstream(settings, forward_keys=self.clients.open, transport=transport)
         self.batcher = Batcher(settings.batching, self.metrics.observe_batch)
         self.audit = None if settings.audit is None else AuditStore(**settings.audit.model_dump())
+        self.media = MediaReader(settings, self.metrics, fetcher)
         self.guard = Guard(self.batcher, self.metrics, self.audit)
         self.ready = False
         self._closing: set[asyncio.Future[None]] = set()
@@ -99,6 +102,7 @@ class Gateway:
                     chore.cancel()
                 await asyncio.gather(*chores, return_exceptions=True)
                 await self.upstream.close()
+                await self.media.close()
                 if self.audit is not None:
                     self.audit.close()
 
@@ -123,62 +127,40 @@ class Gateway:
     async def chat(self, request: Request, call: Call) -> Response:
         """Ask the protected model, and let out what the policy allows."""
         query = chat_query(call.body, self.settings.limits)
-        parts = read_parts(call.body["messages"], readable=call.protector.image_reader is not None)
-        self._account(parts)
-        query = replace(query, images=parts.images)
-        reading = asyncio.create_task(self._read(call.protector, query))
+        parts = await self.media.parts(call.protector, call.body["messages"])
+        reading = asyncio.create_task(self.media.read(call.protector, query, parts))
         try:
-            return await self._relay(request, call, parts, reading)
+            return await self._relay(request, call, reading, len(parts.not_run))
         finally:
             reading.cancel()
 
     async def _relay(
-        self, request: Request, call: Call, parts: Parts, reading: asyncio.Task[tuple[Query, str]]
+        self, request: Request, call: Call, reading: asyncio.Task[Seen], accounted: int
     ) -> Response:
+        """Send the request on; its media are read meanwhile, and waited for once the upstream answers."""
+
+        async def seen() -> Seen:
+            found = await reading
+            self.media.account(found.not_run[accounted:])
+            return found
+
         own = call.body.pop("protector", None)
         raw = call.raw if own is None else json.dumps(call.body, ensure_ascii=False).encode()
         if call.body.get("stream"):
-            return await self._stream(request, call, parts, raw, reading)
+            return await self._stream(request, call, raw, seen)
         reply = await self.upstream.chat(raw, request.headers)
-        query, parts = self._seen(parts, await reading)
-        return await self._answer(call, query, parts, reply)
+        return await self._answer(call, await seen(), reply)
 
-    async def _read(self, protector: Protector, query: Query) -> tuple[Query, str]:
-        """Read the images once, while the upstream generates; return the query and what went wrong."""
-        if protector.image_reader is None or not query.images:
-            return query, ""
-        try:
-            texts = await asyncio.to_thread(protector.image_reader.read, list(query.images))
-            return replace(query, images=(), image_text="\n".join(text for text in texts if text)), ""
-        except Exception as error:  # noqa: BLE001 (whatever a reader raises, the image was not read)
-            _log.error("an image could not be read: %s", type(error).__name__)
-            return replace(query, images=()), f"images: the reader failed ({type(error).__name__})"
-
-    def _seen(self, parts: Parts, read: tuple[Query, str]) -> tuple[Query, Parts]:
-        query, failure = read
-        if failure:
-            parts = replace(parts, not_run=(*parts.not_run, failure))
-            self._account(replace(parts, not_run=(failure,)))
-        return query, parts
-
-    def _account(self, parts: Parts) -> None:
-        if parts.not_run:
-            self.metrics.not_run.inc(len(parts.not_run))
-            if self.settings.unread == "refuse":
-                raise RequestError(
-                    422, "unreadable_part", f"{parts.not_run[0]}; this gateway refuses what it cannot read"
-                )
-
-    async def _answer(self, call: Call, query: Query, parts: Parts, reply: Reply) -> Response:
+    async def _answer(self, call: Call, seen: Seen, reply: Reply) -> Response:
         answer = await reply_json(reply)
         if reply.status != 200:
             return passed_error(reply, answer)
         choices = answer.get("choices")
         if not isinstance(choices, list) or not all(isinstance(c, dict) for c in choices):
             raise upstream_problem("the upstream's answer has no list of choices")
-        outcomes = await self.guard.outcomes(call.protector, query, choices, call.origin, parts.not_run)
-        headers = {**reply.headers, **_headers(call, outcomes)}
-        if all(_untouched(outcome) for outcome in outcomes):
+        outcomes = await self.guard.outcomes(call.protector, seen.query, choices, call.origin, seen.not_run)
+        headers = {**reply.headers, **told_headers(call.protector.policy, call.origin, seen, outcomes)}
+        if all(outcome.untouched for outcome in outcomes):
             return Response(reply.body, 200, headers)
         if self.settings.strict and any(o.action is Action.REFUSE for o in outcomes):
             raise RequestError(
@@ -189,17 +171,12 @@ class Gateway:
         return JSONResponse(new, 200, headers)
 
     async def _stream(
-        self,
-        request: Request,
-        call: Call,
-        parts: Parts,
-        raw: bytes,
-        reading: asyncio.Task[tuple[Query, str]],
+        self, request: Request, call: Call, raw: bytes, seen: Callable[[], Awaitable[Seen]]
     ) -> Response:
         opened = self.upstream.open_chat(raw, request.headers)
         response = await opened.__aenter__()
         try:
-            query, parts = self._seen(parts, await reading)
+            found = await seen()
         except BaseException:
             await opened.__aexit__(None, None, None)
             raise
@@ -209,9 +186,9 @@ class Gateway:
                 reply = await self.upstream.read_error(response)
             finally:
                 await opened.__aexit__(None, None, None)
-            return await self._answer(call, query, parts, reply)
+            return await self._answer(call, found, reply)
         stream = GuardedStream(
-            self.guard, call.protector, query, response, self.settings, call.origin, parts.not_run
+            self.guard, call.protector, found.query, response, self.settings, call.origin, found.not_run
         )
 
         async def body() -> AsyncIterator[bytes]:
@@ -227,7 +204,8 @@ class Gateway:
                 self._closing.add(closing := asyncio.ensure_future(_finish(stream, opened)))
                 closing.add_done_callback(self._closing.discard)
 
-        headers = {**_headers(call, []), "cache-control": "no-cache", "x-accel-buffering": "no"}
+        headers = told_headers(call.protector.policy, call.origin, found)
+        headers |= {"cache-control": "no-cache", "x-accel-buffering": "no"}
         return StreamingResponse(body(), 200, headers, media_type="text/event-stream")
 
     async def models(self, request: Request) -> Response:
@@ -302,6 +280,7 @@ def create_app(
     *,
     source: str | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
+    fetcher: Fetcher | None = None,
 ) -> Starlette:
     """Return the gateway as an ASGI application.
 
@@ -310,8 +289,9 @@ def create_app(
         settings: the ``gateway`` section of a configuration.
         source: name or file of the default policy, re-read when the file changes; None never re-reads it.
         transport: how the upstream is reached; for tests.
+        fetcher: how remote images are reached; for tests.
     """
-    gateway = Gateway(protector, settings or GatewaySettings(), source, transport)
+    gateway = Gateway(protector, settings or GatewaySettings(), source, transport, fetcher)
 
     async def healthy(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -355,26 +335,6 @@ async def _finish(stream: GuardedStream, opened: AbstractAsyncContextManager[htt
     """Stop reading, then close: the other way round the connection would stay open, and the model busy."""
     await stream.close()
     await opened.__aexit__(None, None, None)
-
-
-def _untouched(outcome: Outcome) -> bool:
-    return all(p.unchanged for p in outcome.protections.values())
-
-
-def _headers(call: Call, outcomes: list[Outcome]) -> dict[str, str]:
-    told = {
-        "x-protector-policy": call.protector.policy.name,
-        "x-protector-request-id": call.origin.request_id,
-    }
-    if outcomes:
-        worst = max(outcomes, key=lambda o: o.action.severity)
-        told["x-protector-action"] = worst.action.value
-        harms = [o.harm for o in outcomes if o.harm is not None]
-        if harms:
-            told["x-protector-harm"] = f"{max(harms):.4f}"
-        if any(o.not_run for o in outcomes):
-            told["x-protector-not-run"] = str(sum(len(o.not_run) for o in outcomes))
-    return told
 
 
 async def _problem(_: Request, error: Exception) -> Response:

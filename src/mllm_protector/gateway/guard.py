@@ -149,5 +149,5 @@ class Guard:
 def _passed(protector: Protector, exchange: Exchange, why: str) -> Protection:
     return Protection(
         exchange, Action.ALLOW, exchange.response, error=why, policy=protector.policy.name,
-        reason="could not be judged",
+        reason="could not be judged", third_party_instruction=protector.policy.planted(exchange.query),
     )  # fmt: skip

@@ -11,8 +11,10 @@ from starlette.responses import JSONResponse, Response
 
 from mllm_protector.data.records import protection_to_dict, to_exchange
 from mllm_protector.errors import BackendError, RecordError
+from mllm_protector.gateway.media import Seen
 from mllm_protector.gateway.problems import RequestError, guard_unavailable
 from mllm_protector.gateway.wire import chat_query
+from mllm_protector.protector import Protector
 from mllm_protector.taxonomy import LABEL_SETS
 from mllm_protector.types import Action, Detection, Exchange, Query
 
@@ -65,12 +67,25 @@ async def protect(gateway: Gateway, _: Request, call: Call) -> Response:
     single = "exchanges" not in call.body
     records = [call.body] if single else call.body["exchanges"]
     exchanges = [_exchange(record, place) for place, record in enumerate(_limited(gateway, records))]
+    not_run = [_unread(exchange.query, call.protector) for exchange in exchanges]
+    gateway.media.account([part for parts in not_run for part in parts])
     found = await gateway.guard.protect(call.protector, exchanges)
-    await gateway.guard.record(call.origin, [(n, "response", p) for n, p in enumerate(found)])
+    for n, (protection, parts) in enumerate(zip(found, not_run, strict=True)):
+        await gateway.guard.record(call.origin, [(n, "response", protection)], parts)
     told = [protection_to_dict(p) for p in found]
-    for record in told:
+    for record, parts in zip(told, not_run, strict=True):
         record["policy"], record["request_id"] = call.protector.policy.name, call.origin.request_id
+        record["not_run"] = parts
     return JSONResponse(told[0] if single else {"protections": told})
+
+
+def _unread(query: Query, protector: Protector) -> list[str]:
+    """Return what is sent along and nothing here reads."""
+    missing = {
+        "images: no image_reader is configured": query.images and protector.image_reader is None,
+        "recordings: no transcriber is configured": query.recordings and protector.transcriber is None,
+    }
+    return [] if query.image_text else [part for part, unread in missing.items() if unread]
 
 
 def _limited(gateway: Gateway, items: Any) -> list[Any]:
@@ -86,12 +101,12 @@ def _exchange(record: Any, place: int) -> Exchange:
     if not isinstance(record, dict):
         raise _wrong(f"exchanges[{place}]", "must be an object with prompt and response")
     known = {k: v for k, v in record.items() if k != "protector"}
-    images = known.get("images")
-    for reference in images if isinstance(images, list) else ():
-        if not isinstance(reference, str) or not reference.startswith("data:"):
-            raise _wrong(
-                f"exchanges[{place}].images", "must be data: URLs; files of this machine are not read"
-            )
+    for key in ("images", "recordings"):
+        media = known.get(key)
+        for reference in media if isinstance(media, list) else ():
+            if not isinstance(reference, str) or not reference.startswith("data:"):
+                fault = "must be data: URLs; files of this machine are not read"
+                raise _wrong(f"exchanges[{place}].{key}", fault)
     try:
         return to_exchange(known, base=Path("/nowhere"))
     except RecordError as error:
@@ -106,10 +121,18 @@ async def litellm(gateway: Gateway, _: Request, call: Call) -> Response:
     if call.body.get("input_type") == "request":
         return JSONResponse({"action": "NONE"})
     messages = call.body.get("structured_messages") or (call.body.get("request_data") or {}).get("messages")
-    query = chat_query({"messages": messages}, gateway.settings.limits) if messages else Query("")
+    if not messages and isinstance(images := call.body.get("images"), list):
+        messages = [{"role": "user", "content": [{"type": "image_url", "image_url": i} for i in images]}]
+    seen = Seen(Query(""))
+    if messages:
+        query = chat_query({"messages": messages}, gateway.settings.limits)
+        parts = await gateway.media.parts(call.protector, messages)
+        seen = await gateway.media.read(call.protector, query, parts)
+        gateway.media.account(seen.not_run[len(parts.not_run) :])
     calls = [str(c.get("function")) for c in call.body.get("tool_calls") or () if isinstance(c, Mapping)]
-    found = await gateway.guard.protect(call.protector, [Exchange(query, t) for t in [*texts, *calls]])
-    await gateway.guard.record(call.origin, [(n, "response", p) for n, p in enumerate(found)])
+    found = await gateway.guard.protect(call.protector, [Exchange(seen.query, t) for t in [*texts, *calls]])
+    judged = [(n, "response", p) for n, p in enumerate(found)]
+    await gateway.guard.record(call.origin, judged, seen.not_run)
     answers, tools = found[: len(texts)], found[len(texts) :]
     refused = [p for p in answers if p.action is Action.REFUSE] + [p for p in tools if not p.unchanged]
     if refused:

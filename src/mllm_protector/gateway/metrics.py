@@ -27,6 +27,9 @@ class Metrics:
         self.bypasses = Counter(p + "bypasses", "Answers let out unjudged (fail open).", registry=r)
         self.failures = Counter(p + "failures", "What failed, by part.", ["part"], registry=r)
         self.not_run = Counter(p + "not_run", "Parts that could not be read.", registry=r)
+        self.planted = Counter(
+            p + "third_party_instructions", "Requests whose media speak to the model.", registry=r
+        )
         self.disconnects = Counter(p + "disconnects", "Clients that went away early.", registry=r)
         self.running = Gauge(p + "running", "Requests being served.", registry=r)
         self.waiting = Gauge(p + "waiting", "Judgements in the queue.", registry=r)

@@ -97,6 +97,7 @@ class PolicyBook:
             policy,
             base.detoxifiers,
             image_reader=base.image_reader,
+            transcriber=base.transcriber,
             relevance=base.relevance,
         )
 

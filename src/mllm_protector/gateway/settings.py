@@ -6,7 +6,7 @@ Secrets never stand here: keys are named by the environment variable that holds 
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -20,6 +20,8 @@ __all__ = [
     "GatewaySettings",
     "KeySettings",
     "LimitSettings",
+    "ReadingSettings",
+    "RemoteSettings",
     "StreamSettings",
     "TimeoutSettings",
     "gateway_settings",
@@ -28,6 +30,9 @@ __all__ = [
 Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 Count = Annotated[int, Field(ge=1)]
+Host = Annotated[
+    str, StringConstraints(strict=True, pattern=r"^(\*|(\*\.)?[A-Za-z0-9][A-Za-z0-9.:-]{0,252})$")
+]
 
 
 class _Section(BaseModel):
@@ -78,6 +83,27 @@ class LimitSettings(_Section):
     """Exchanges or texts in one request to the judging routes."""
 
 
+class ReadingSettings(_Section):
+    """How images and recordings are read."""
+
+    seconds: Seconds = 60.0
+    """Longest that the media of one request may take, waiting included; then they count as not read."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 2
+    """Requests whose media are read at the same time."""
+
+
+class RemoteSettings(_Section):
+    """Images fetched from the web so that they can be read; without this section none is."""
+
+    hosts: Annotated[tuple[Host, ...], Field(min_length=1)]
+    """Names that images may come from: ``pics.example.com``, ``*.example.com``, ``*`` for any public one."""
+    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (80, 443)
+    max_mb: Annotated[float, Field(gt=0, le=1000)] = 10.0
+    seconds: Seconds = 10.0
+    """Longest that one image may take, redirects included."""
+    redirects: Annotated[int, Field(ge=0, le=20)] = 3
+
+
 class TimeoutSettings(_Section):
     """Seconds granted to the upstream."""
 
@@ -124,11 +150,14 @@ class GatewaySettings(_Section):
     strict: bool = False
     """Answer refusals with 400 ``content_filter`` instead of a refusal as content."""
     unread: Annotated[str, StringConstraints(pattern="^(report|refuse)$")] = "report"
-    """What happens if a part of the request (an image, audio) could not be read: the answer is judged
+    """What happens if a part of the request (an image, a recording) could not be read: the answer is judged
     without it and says ``not_run``, or the request is refused."""
     reload_seconds: Seconds = 2.0
     stream: StreamSettings = StreamSettings()
     batching: BatchingSettings = BatchingSettings()
+    reading: ReadingSettings = ReadingSettings()
+    remote_images: RemoteSettings | None = None
+    """Where images may be fetched from; None fetches none."""
     limits: LimitSettings = LimitSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     audit: AuditSettings | None = None
@@ -167,6 +196,7 @@ def _explain(error: ValidationError) -> str:
         return f"{where}: {first['msg'].lower()}"
     known: Any = GatewaySettings
     for part in first["loc"][:-1]:
-        annotation = known.model_fields[part].annotation if isinstance(part, str) else known
-        known = KeySettings if part == "keys" else annotation
+        if isinstance(part, str):
+            known = known.model_fields[part].annotation
+            known = next((t for t in get_args(known) if hasattr(t, "model_fields")), known)
     return f"unknown key {where!r}{nearest(str(first['loc'][-1]), known.model_fields)}"

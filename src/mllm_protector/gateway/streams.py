@@ -207,6 +207,7 @@ class GuardedStream:
                 done = Protection(
                     exchange, decision.action, check.text, detection, policy=self._protector.policy.name,
                     ordered=decision.action, reason=decision.reason, hazards=decision.hazards,
+                    third_party_instruction=self._protector.policy.planted(self._query),
                 )  # fmt: skip
                 await self._record(check, done)
             if check.final and check.channel == CONTENT:

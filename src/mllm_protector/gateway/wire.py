@@ -1,17 +1,16 @@
-"""OpenAI's request shapes, read: what was asked, and which parts of it are no text. Pure."""
+"""OpenAI's request shapes, read: what was asked. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from mllm_protector.gateway.parts import media_parts, part_text
 from mllm_protector.gateway.problems import RequestError
 from mllm_protector.gateway.settings import LimitSettings
 from mllm_protector.types import Query, Turn
 
-__all__ = ["chat_query", "content_text", "media_count", "requested_policy"]
-
-_TEXT_PARTS = ("text", "input_text", "output_text", "refusal", "thinking")
+__all__ = ["chat_query", "content_text", "requested_policy"]
 
 
 def chat_query(body: Mapping[str, Any], limits: LimitSettings) -> Query:
@@ -33,25 +32,12 @@ def chat_query(body: Mapping[str, Any], limits: LimitSettings) -> Query:
     if not isinstance(body.get("stream") or False, bool):
         raise _invalid("stream", "must be true or false")
     turns = [_turn(message, f"messages[{place}]") for place, message in enumerate(messages)]
-    images = media_count(messages)
+    images = sum(1 for _ in media_parts(messages))
     if images > limits.images:
         raise _invalid("messages", f"holds {images} images or other media; at most {limits.images} are taken")
     asked = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=len(turns) - 1)
     history = [turn for i, turn in enumerate(turns) if i != asked and turn.content]
     return Query(prompt=turns[asked].content, history=tuple(history))
-
-
-def media_count(messages: Sequence[Any]) -> int:
-    """Return how many content parts are no text."""
-    return sum(1 for _ in _media(messages))
-
-
-def _media(messages: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
-    for message in messages:
-        content = message.get("content") if isinstance(message, Mapping) else None
-        for part in content if isinstance(content, list) else ():
-            if isinstance(part, Mapping) and _part_text(part) is None:
-                yield part
 
 
 def content_text(content: Any, path: str) -> str:
@@ -71,7 +57,7 @@ def content_text(content: Any, path: str) -> str:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, Mapping):
-            texts.append(_part_text(part) or "")
+            texts.append(part_text(part))
         else:
             raise _invalid(f"{path}[{place}]", "must be an object with a type")
     return "\n".join(text for text in texts if text)
@@ -99,14 +85,6 @@ def _turn(message: Any, path: str) -> Turn:
     if not isinstance(role, str) or not role:
         raise _invalid(f"{path}.role", "must be a string")
     return Turn(role, content_text(message.get("content"), f"{path}.content"))
-
-
-def _part_text(part: Mapping[str, Any]) -> str | None:
-    """The text of a part, None if it is an image, audio, video, a file or anything else."""
-    if part.get("type") not in _TEXT_PARTS:
-        return None
-    text = part.get("text", part.get("refusal", part.get("thinking", "")))
-    return text if isinstance(text, str) else ""
 
 
 def _invalid(path: str, fault: str) -> RequestError:

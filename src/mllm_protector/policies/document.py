@@ -108,6 +108,9 @@ class PolicyDocument(_Strict):
     deny: list[PatternDocument] | None = Field(
         None, max_length=200, description="added to the inherited ones"
     )
+    third_party_instruction: Literal["ignore", "flag", "refuse"] | None = Field(
+        None, description="what an instruction to the model in an image or a recording orders; default flag"
+    )
     texts: TextsDocument | None = None
     rewrite: RewriteDocument | None = None
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = Field(

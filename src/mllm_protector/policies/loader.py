@@ -36,6 +36,7 @@ _PARTS: Mapping[str, type[BaseModel]] = {
     "texts": TextsDocument,
     "rewrite": RewriteDocument,
 }
+_PLANTED = {"ignore": Action.ALLOW, "flag": Action.FLAG, "refuse": Action.REFUSE}
 _MAX_BYTES = 1_000_000
 _SUFFIXES = (".yaml", ".yml")
 # A compiled RE2 program may use this much memory; a pattern that needs more is refused when loaded.
@@ -209,6 +210,9 @@ def _inherit(document: PolicyDocument, name: str, folder: Path | None, seen: tup
         categories=dict(base.categories) | _rules(d, base, threshold, action),
         allow=base.allow + tuple(_pattern(a.pattern, Action.ALLOW, a.reason, name) for a in d.allow or ()),
         deny=base.deny + tuple(_pattern(p.pattern, Action(p.action), p.reason, name) for p in d.deny or ()),
+        third_party_instruction=base.third_party_instruction
+        if d.third_party_instruction is None
+        else _PLANTED[d.third_party_instruction],
         texts=base.texts if d.texts is None else _texts(d.texts, base.texts),
         rewrite=base.rewrite
         if d.rewrite is None

@@ -29,6 +29,7 @@ from mllm_protector.types import Action
         ("threshold: .nan", "got nan"),
         ("action: explode", "'allow', 'flag', 'disclaim', 'detoxify' or 'refuse'"),
         ("on_error: flag", "'refuse' or 'allow'"),
+        ("third_party_instruction: rewrite", "'ignore', 'flag' or 'refuse'"),
         ("max_attempts: 0", "greater than or equal to 1"),
         ("texts: {refuse: ''}", "at least 1 character"),
         ("deny: [{pattern: '(a'}]", "not RE2 syntax"),
@@ -56,7 +57,7 @@ def test_an_empty_policy_is_the_plain_standard() -> None:
 def test_a_child_overrides_one_key_and_keeps_the_rest(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(
         "threshold: 0.4\ntexts: {refuse: Not here.}\ndeny: [{pattern: a}]\n"
-        "categories: {S1: {threshold: 0.1, action: refuse}}"
+        "categories: {S1: {threshold: 0.1, action: refuse}}\nthird_party_instruction: refuse"
     )
     (tmp_path / "shop.yaml").write_text(
         "extends: base.yaml\ncategories: {S1: {threshold: 0.3}}\ndeny: [{pattern: b}]"
@@ -65,6 +66,8 @@ def test_a_child_overrides_one_key_and_keeps_the_rest(tmp_path: Path) -> None:
     assert (policy.name, policy.threshold, policy.texts.refuse) == ("shop", 0.4, "Not here.")
     assert (policy.categories["S1"].threshold, policy.categories["S1"].action) == (0.3, Action.REFUSE)
     assert [rule.pattern for rule in policy.deny] == ["a", "b"]
+    assert policy.third_party_instruction is Action.REFUSE
+    assert parse_policy("third_party_instruction: ignore").third_party_instruction is Action.ALLOW
 
 
 def test_a_circle_of_extends_is_named(tmp_path: Path) -> None:

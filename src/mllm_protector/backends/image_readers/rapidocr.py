@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +10,7 @@ import numpy as np
 import PIL.Image
 import rapidocr
 
+from mllm_protector.backends.remembering import Remembered
 from mllm_protector.errors import BackendError, ConfigError
 from mllm_protector.types import Image
 
@@ -34,10 +32,9 @@ class RapidOcrReader:
     def __init__(self, *, min_score: float = 0.5, longest_side: int = 2000, cached: int = 1024) -> None:
         if not 0 <= min_score <= 1 or longest_side < 64 or cached < 0:
             raise ConfigError("rapidocr: min_score is in [0, 1], longest_side at least 64, cached at least 0")
-        self._min_score, self._longest, self._cached = min_score, longest_side, cached
+        self._min_score, self._longest = min_score, longest_side
         self._engine: Any = rapidocr.RapidOCR(params={"Global.log_level": "critical"})
-        self._known: OrderedDict[bytes, str] = OrderedDict()
-        self._lock = threading.Lock()
+        self._known = Remembered(cached)
 
     def read(self, images: Sequence[Image], /) -> list[str]:
         """Return the text of each image, line by line from the top, "" where there is none, in order.
@@ -45,19 +42,10 @@ class RapidOcrReader:
         Raises:
             BackendError: an image cannot be decoded.
         """
-        return [self._read(image) for image in images]
+        return [self._known.of(image.data, self._read) for image in images]
 
-    def _read(self, image: Image) -> str:
-        key = hashlib.sha256(image.data).digest()
-        with self._lock:
-            if key in self._known:
-                self._known.move_to_end(key)
-                return self._known[key]
-            text = self._recognise(self._pixels(image.data))
-            self._known[key] = text
-            while len(self._known) > self._cached:
-                self._known.popitem(last=False)
-            return text
+    def _read(self, data: bytes) -> str:
+        return self._recognise(self._pixels(data))
 
     def _pixels(self, data: bytes) -> Any:
         try:

@@ -1,0 +1,1 @@
+"""What writes down recordings; reached by name through the registry."""
