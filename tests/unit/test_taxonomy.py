@@ -23,7 +23,13 @@ def test_labels_map_onto_native_codes(label_set: str) -> None:
 
 @pytest.mark.parametrize(
     ("label_set", "count"),
-    [("beavertails", 14), ("mm-safetybench", 13), ("llama-guard", 15), ("wildguard", 15)],
+    [
+        ("beavertails", 14),
+        ("mm-safetybench", 13),
+        ("llama-guard", 15),
+        ("wildguard", 15),
+        ("pku-saferlhf", 19),
+    ],
 )
 def test_sets_are_whole(label_set: str, count: int) -> None:
     assert len(LABEL_SETS[label_set]) == count

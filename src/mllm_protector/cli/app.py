@@ -31,6 +31,8 @@ _COMMANDS = MappingProxyType(
         "compare": "mllm_protector.cli.compare",
         "attack": "mllm_protector.cli.attack",
         "analyse": "mllm_protector.cli.analyse",
+        "data": "mllm_protector.cli.data",
+        "synthesise": "mllm_protector.cli.synthesise",
     }
 )
 

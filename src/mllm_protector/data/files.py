@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mllm_protector.errors import OutputError
 
-__all__ = ["write_whole"]
+__all__ = ["make_folder", "write_whole"]
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -34,3 +34,15 @@ def write_whole(path: Path, content: bytes | str) -> None:
         raise OutputError(
             f"{path} cannot be written ({error.strerror}): free space or choose another folder"
         ) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those on the way; one that is there is fine.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {path} cannot be made ({error.strerror}): choose another") from error

@@ -16,12 +16,14 @@ from mllm_protector.config import BackendConfig, Config, load_config
 from mllm_protector.errors import ConfigError, ProtectorError
 from mllm_protector.evaluation.memory import AnswerStore, RememberingModel
 from mllm_protector.evaluation.panel import Seat
+from mllm_protector.interfaces import ChatModel
 from mllm_protector.protector import Protector
 from mllm_protector.registry import BUILT_IN, resolve
 from mllm_protector.suggest import nearest
 
 __all__ = ["guard_of", "harm_seats", "look_into", "model_of", "same_brains", "utility_seats"]
 
+Through = Callable[[ChatModel], ChatModel]
 _BATCHED = frozenset(("transformers",))
 """Chat models that answer a batch in one go; the others are asked one question at a time, many at once."""
 _TOGETHER = 8
@@ -52,7 +54,12 @@ def guard_of(policy: str | None, config: Path | None, threads: int | None) -> tu
 
 
 def model_of(
-    spec: str, options: Mapping[str, Any], seed: int, store: AnswerStore, workers: int
+    spec: str,
+    options: Mapping[str, Any],
+    seed: int,
+    store: AnswerStore,
+    workers: int,
+    through: Through = lambda model: model,
 ) -> RememberingModel:
     """Return the chat model ``KIND:NAME`` (or ``module:Class``), with a memory.
 
@@ -62,6 +69,7 @@ def model_of(
         seed: given to it where it takes one.
         store: where answers are kept.
         workers: questions under way at once.
+        through: what stands between the memory and the model, such as a meter.
 
     Raises:
         ConfigError: there is no such kind, or it does not take the options.
@@ -80,7 +88,7 @@ def model_of(
             f"unknown kind of model {kind!r}{nearest(kind, known)}; or write package.module:Class"
         )
     wanted = given | {key: value for key, value in options.items() if value is not None}
-    model = _made(factory, spec, wanted, {"seed": seed})
+    model = through(_made(factory, spec, wanted, {"seed": seed}))
     shown = {key: value for key, value in sorted(wanted.items()) if "key" not in key}
     identity = f"{spec} seed {seed}" + "".join(f" {k}={v}" for k, v in shown.items() if v != name)
     batched = kind in _BATCHED
@@ -106,13 +114,14 @@ def harm_seats(
     seed: int,
     store: Callable[[], AnswerStore],
     workers: int,
+    through: Through = lambda model: model,
 ) -> tuple[Seat, ...]:
     """Return the judges of safety, ``NAME`` or ``NAME=ARGUMENT`` each, in order.
 
     Raises:
         ConfigError: a judge is unknown or lacks its argument.
     """
-    seats = [_seat(spec, options, seed, store, workers) for spec in dict.fromkeys(specs)]
+    seats = [_seat(spec, options, seed, store, workers, through) for spec in dict.fromkeys(specs)]
     names = [seat.name for seat in seats]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -137,13 +146,18 @@ def same_brains(judge: str, other: str) -> bool:
 
 
 def _seat(
-    spec: str, options: Mapping[str, Any], seed: int, store: Callable[[], AnswerStore], workers: int
+    spec: str,
+    options: Mapping[str, Any],
+    seed: int,
+    store: Callable[[], AnswerStore],
+    workers: int,
+    through: Through,
 ) -> Seat:
     name, _, argument = spec.partition("=")
     if name == "llm":
         if not argument:
             raise ConfigError("which model judges? write --judge llm=KIND:NAME, such as llm=openai:my-model")
-        model = model_of(argument, options, seed, store(), workers)
+        model = model_of(argument, options, seed, store(), workers, through)
         return Seat(f"llm={argument}", resolve("judges", "llm")(model), model.identity)
     if name == "detector":
         config = BackendConfig(name="embedded")

@@ -1,0 +1,1 @@
+"""Training data written by a chat model and confirmed by judges."""
