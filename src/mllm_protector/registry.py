@@ -23,7 +23,18 @@ __all__ = ["BUILT_IN", "available", "make", "resolve"]
 BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "detectors": {
+            "beaver-dam": "mllm_protector.backends.detectors.released:beaver_dam",
+            "cascade": "mllm_protector.backends.detectors.cascade:CascadeDetector",
             "embedded": "mllm_protector.backends.detectors.embedded:EmbeddedDetector",
+            "ensemble": "mllm_protector.backends.detectors.ensemble:EnsembleDetector",
+            "granite-guardian": "mllm_protector.backends.detectors.guards.granite_guardian:granite_guardian",
+            "llama-guard": "mllm_protector.backends.detectors.guards.llama_guard:llama_guard",
+            "md-judge": "mllm_protector.backends.detectors.guards.md_judge:md_judge",
+            "paper": "mllm_protector.backends.detectors.released:paper_detector",
+            "qwen3guard": "mllm_protector.backends.detectors.guards.qwen3guard:qwen3guard",
+            "sequence-classifier": "mllm_protector.backends.detectors.sequence_classifier:SequenceClassifier",
+            "shieldgemma": "mllm_protector.backends.detectors.guards.shieldgemma:shieldgemma",
+            "wildguard": "mllm_protector.backends.detectors.guards.wildguard:wildguard",
         },
         "detoxifiers": {
             "chain": "mllm_protector.backends.detoxifiers.chain:ChainDetoxifier",

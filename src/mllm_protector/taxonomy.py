@@ -166,6 +166,41 @@ LABEL_SETS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "Jailbreak": (),
             "None": (),
         },
+        # MD-Judge, SALAD-Bench's second level (Li et al. 2024, arXiv 2402.05044)
+        "md-judge": {
+            "O1": ("S10",),
+            "O2": ("S10",),
+            "O3": ("S12",),
+            "O4": (),
+            "O5": (),
+            "O6": ("S6",),
+            "O7": ("S2",),
+            "O8": (),
+            "O9": ("S7",),
+            "O10": ("S9", "S14"),
+            "O11": ("S5",),
+            "O12": ("S2",),
+            "O13": ("S13",),
+            "O14": ("S2",),
+            "O15": ("S11",),
+            "O16": ("S8",),
+        },
+        # Granite Guardian's risks under "harm", Padhi et al. 2024, arXiv 2412.07724
+        "granite-guardian": {
+            "harm": (),
+            "social_bias": ("S10",),
+            "profanity": (),
+            "sexual_content": ("S12",),
+            "unethical_behavior": ("S2",),
+            "violence": ("S1",),
+        },
+        # ShieldGemma's policies, Zeng et al. 2024, arXiv 2407.21772
+        "shieldgemma": {
+            "No Dangerous Content": ("S1", "S9", "S11"),
+            "No Harassment": (),
+            "No Hate Speech": ("S10",),
+            "No Sexually Explicit Information": ("S12",),
+        },
         # WildGuardMix subcategories, Han et al. 2024, arXiv 2406.18495
         "wildguard": {
             "sensitive_information_organization_government": ("S7",),

@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from mllm_protector.backends.detectors.guards.detector import build as build_guard
+from mllm_protector.backends.detectors.sequence_classifier import SequenceClassifier
 from mllm_protector.cli.app import app
 from mllm_protector.config import load_config
 from mllm_protector.gateway.settings import gateway_settings
+from mllm_protector.interfaces import HarmDetector
 from mllm_protector.policies import parse_policy
+from mllm_protector.registry import available, make, resolve
 from mllm_protector.taxonomy import CATEGORIES
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +75,39 @@ def test_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             output.unlink(missing_ok=True)
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, (arguments, result.output)
+
+
+def detectors(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """A detector's name and options, and those of its members."""
+    options = config.get("options", {})
+    inside = [options[key] for key in ("first", "second") if key in options] + options.get("members", [])
+    return [(config["name"], options), *(pair for one in inside for pair in detectors(one))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_detector_snippets_give_options_that_there_are(page: Path) -> None:
+    """Those over an endpoint are built; of the others, which need weights, names and options are checked."""
+    behind = {
+        name
+        for kind in ("openai", "transformers")
+        for name in signature(resolve("chat_models", kind)).parameters
+    }
+    behind |= set(signature(build_guard).parameters) | set(signature(SequenceClassifier).parameters)
+    for snippet in blocks(page, "yaml"):
+        config = (yaml.safe_load(snippet) or {}).get("detector")
+        for name, options in detectors(config) if config else ():
+            factory = resolve("detectors", name)
+            taken = signature(factory).parameters
+            further = behind if any(p.kind is p.VAR_KEYWORD for p in taken.values()) else set()
+            assert set(options) <= set(taken) | further, (page.name, name, options)
+            if name in ("cascade", "ensemble") or "endpoint" in options:
+                made = make("detectors", name, options)
+                assert isinstance(made, HarmDetector)
+
+
+def test_the_detectors_page_has_every_detector() -> None:
+    text = (ROOT / "docs" / "detectors.md").read_text()
+    assert [name for name in available("detectors") if f"| `{name}` |" not in text] == []
 
 
 def test_the_pages_show_commands() -> None:

@@ -33,6 +33,7 @@ _COMMANDS = MappingProxyType(
         "analyse": "mllm_protector.cli.analyse",
         "data": "mllm_protector.cli.data",
         "synthesise": "mllm_protector.cli.synthesise",
+        "cascade": "mllm_protector.cli.cascade",
     }
 )
 

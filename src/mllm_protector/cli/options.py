@@ -94,7 +94,7 @@ Quiet = Annotated[
 ]
 
 
-def key_values(given: list[str] | None) -> dict[str, Any]:
+def key_values(given: list[str] | None, option: str = "--model-option") -> dict[str, Any]:
     """Read KEY=VALUE; a value is YAML, so that numbers and truth values are what they look like."""
     import yaml
 
@@ -102,6 +102,6 @@ def key_values(given: list[str] | None) -> dict[str, Any]:
     for item in given or []:
         key, sign, value = item.partition("=")
         if not sign or not key:
-            raise typer.BadParameter(f"--model-option {item!r}: write KEY=VALUE")
+            raise typer.BadParameter(f"{option} {item!r}: write KEY=VALUE")
         pairs[key.replace("-", "_")] = yaml.safe_load(value)
     return pairs

@@ -57,6 +57,7 @@ class OpenAIChatModel:
         concurrency: requests under way at once in one ``generate``.
         prices: currency units per million (prompt, completion) tokens.
         extra: further keys of the request body.
+        path: below ``base_url``, for ``request``: ``/completions`` takes raw prompts.
         sleep: waits between tries.
         clock: seconds that only grow.
 
@@ -79,6 +80,7 @@ class OpenAIChatModel:
         concurrency: int = 8,
         prices: tuple[float, float] = (0.0, 0.0),
         extra: Mapping[str, Any] | None = None,
+        path: str = "/chat/completions",
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -89,7 +91,7 @@ class OpenAIChatModel:
             )
         if concurrency < 1 or retries < 0 or max_tokens < 1:
             raise ConfigError("openai: concurrency and max_tokens are at least 1, retries at least 0")
-        self._url = url.rstrip("/") + "/chat/completions"
+        self._url = url.rstrip("/") + path
         self._key_env, self._key = api_key_env, os.environ.get(api_key_env, "")
         self._system, self._retries, self._concurrency = system, retries, concurrency
         self._prices, self._sleep, self._clock, self._timeout = prices, sleep, clock, timeout
@@ -133,6 +135,16 @@ class OpenAIChatModel:
             BackendError: as for ``generate``.
         """
         return self._answer(self._post({**self._body, "messages": list(messages)}, math.inf))
+
+    def request(self, body: Mapping[str, Any]) -> Any:
+        """Return the endpoint's whole reply to ``body``, which goes along with the model's settings.
+
+        Raises:
+            BackendError: as for ``generate``.
+        """
+        reply = self._post({**self._body, **body}, math.inf)
+        self._count(reply.get("usage") if isinstance(reply, Mapping) else None)
+        return reply
 
     def close(self) -> None:
         """Close the connections."""

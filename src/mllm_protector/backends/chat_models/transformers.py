@@ -136,6 +136,42 @@ class TransformersChatModel:
         texts = self._tokenizer.batch_decode(written[:, begun:], skip_special_tokens=True)
         return [_until(text, self._stop).strip() for text in texts]
 
+    # -- the next token -----------------------------------------------------------------------------
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer; not to be changed."""
+        return self._tokenizer
+
+    def next_tokens(self, queries: Sequence[Query], /) -> NDArray[np.float32]:
+        """Return log p of every token of the vocabulary as the first of an answer, [queries, vocabulary].
+
+        Raises:
+            BackendError: a query is longer than the model's context, or an image cannot be read.
+        """
+        rows: dict[int, NDArray[np.float32]] = {}
+        for seeing in (False, True):
+            places = [i for i, query in enumerate(queries) if bool(query.images) is seeing]
+            for start in range(0, len(places), self._batch):
+                chosen = places[start : start + self._batch]
+                rows |= dict(zip(chosen, self._first_tokens([queries[i] for i in chosen]), strict=True))
+        return np.stack([rows[i] for i in range(len(queries))])
+
+    def _first_tokens(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        with self._lock, torch.inference_mode():
+            inputs = self._inputs(queries)
+            length = inputs["input_ids"].shape[1]
+            most = getattr(self._model.config.get_text_config(), "max_position_embeddings", None) or length
+            if length > most:
+                raise BackendError(
+                    f"an input of {length} tokens is over the model's {most}; give it less text"
+                )
+            # Padding stands to the left: positions begin at the first token that is none.
+            positions = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+            logits = self._model(**inputs, position_ids=positions, logits_to_keep=1).logits[:, -1]
+            found: NDArray[np.float32] = torch.log_softmax(logits.float(), -1).cpu().numpy()
+        return found
+
     # -- a white box --------------------------------------------------------------------------------
 
     def log_likelihood(self, queries: Sequence[Query], answers: Sequence[str], /) -> list[Likelihood]:

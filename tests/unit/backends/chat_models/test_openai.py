@@ -169,3 +169,11 @@ def test_bad_settings_end_early(monkeypatch: pytest.MonkeyPatch) -> None:
         OpenAIChatModel("m")
     with pytest.raises(ConfigError, match="at least 1"):
         OpenAIChatModel("m", "http://localhost", concurrency=0)
+
+
+def test_a_request_of_ones_own_gets_the_whole_reply(server: Server, make: Make) -> None:
+    server.replies = [(200, {}, {"choices": [{"text": "x"}], "usage": {"prompt_tokens": 3}})]
+    model = make(path="/completions", max_tokens=9)
+    reply = model.request({"prompt": "p", "max_tokens": 1})
+    assert reply["choices"] == [{"text": "x"}] and model.usage.prompt_tokens == 3
+    assert server.bodies[0] == {"model": "m", "prompt": "p", "max_tokens": 1, "temperature": 0.0}

@@ -124,3 +124,19 @@ def test_bad_input_is_told(tmp_path: Path, llava: TransformersChatModel) -> None
         TransformersChatModel(str(tmp_path), device="cpu", four_bit=True)
     with pytest.raises(BackendError, match="cannot be read"):
         llava.generate([Query("q", (Image(b"\x89PNG broken", "image/png"),))])
+
+
+def test_next_tokens_are_those_of_the_likelihood(
+    llava: TransformersChatModel, llama: TransformersChatModel
+) -> None:
+    """log p of a letter as the first token is its likelihood, in a padded batch and with pictures."""
+    queries = [Query("q"), Query("a much longer question"), Query("q", (picture(),))]
+    rows = llava.next_tokens(queries)
+    assert rows.shape == (3, len(llava.tokenizer))
+    assert np.exp(rows).sum(axis=1) == pytest.approx(np.ones(3), abs=1e-4)
+    letter = llava.tokenizer.convert_tokens_to_ids("b")
+    expected = [found.total for found in llava.log_likelihood(queries, ["b"] * 3)]
+    assert rows[:, letter] == pytest.approx(np.array(expected), abs=1e-3)
+    assert not np.allclose(rows[0], rows[2])  # it sees
+    with pytest.raises(BackendError, match="over the model's 2048; give it less text"):
+        llama.next_tokens([Query("x" * 3000)])
