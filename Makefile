@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 DATA ?= ../data
+WITH_DATA := detector planted obfuscation generalisation detoxification utility defences ocr third_party
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format bench clean
@@ -43,9 +44,9 @@ bench: .venv/dev  ## run the benchmarks; DATA=folder of the labelled data (laten
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/gateway.py
-	@if [ -d "$(DATA)" ]; then set -e; for b in detector planted obfuscation detoxification utility defences ocr third_party; do \
+	@if [ -d "$(DATA)" ]; then set -e; for b in $(WITH_DATA); do \
 	  $(BIN)/python benchmarks/$$b.py --data "$(DATA)"; done; \
-	else echo "no data at '$(DATA)': pass DATA=folder to run detector, planted, obfuscation, detoxification, utility, defences, ocr and third_party"; fi
+	else echo "no data at '$(DATA)': pass DATA=folder to run $(WITH_DATA)"; fi
 
 clean:  ## remove what was built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

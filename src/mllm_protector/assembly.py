@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mllm_protector.calibration import CALIBRATION, CalibratedDetector, load_calibration
 from mllm_protector.config import BackendConfig, Config
 from mllm_protector.interfaces import HarmDetector
-from mllm_protector.policies import load_policy
+from mllm_protector.policies import load_policy, resolve_targets
 from mllm_protector.policy import Policy
 from mllm_protector.protector import Protector
 from mllm_protector.registry import make
 
-__all__ = ["build", "load_protector"]
+__all__ = ["bare_detector", "build", "build_detector", "fingerprint", "load_protector"]
 
 
 def load_protector(policy: str | Path | Policy = "default", *, threads: int | None = None) -> Protector:
@@ -40,7 +42,8 @@ def build(
     """
     chosen = config.policy if policy is None else policy
     standard = chosen if isinstance(chosen, Policy) else load_policy(chosen)
-    detector: HarmDetector = _make("detectors", config.detector, {"threads": threads})
+    detector = build_detector(config, threads=threads)
+    standard = resolve_targets(standard, detector)
     if not config.detoxifiers:
         detoxifiers: dict[str, Any] = {}
     else:
@@ -52,6 +55,44 @@ def build(
     return Protector(
         detector, standard, detoxifiers, image_reader=reader, transcriber=hearer, relevance=meter
     )
+
+
+def build_detector(config: Config, *, threads: int | None = None) -> HarmDetector:
+    """Return the detector that ``config`` names, calibrated if it has a calibration.
+
+    Raises:
+        ConfigError, MissingExtraError, CheckpointError: what is wrong, and its cure.
+    """
+    detector = bare_detector(config, threads=threads)
+    if config.calibration is False:
+        return detector
+    folder = getattr(detector, "folder", None)
+    if config.calibration is not None:
+        path = Path(config.calibration)
+    elif folder is not None and (Path(folder) / CALIBRATION).is_file():
+        path = Path(folder) / CALIBRATION
+    else:
+        return detector
+    return CalibratedDetector(detector, load_calibration(path), fingerprint(config.detector, detector))
+
+
+def bare_detector(config: Config, *, threads: int | None = None) -> HarmDetector:
+    """Return the detector without its calibration: what is to be calibrated.
+
+    Raises:
+        ConfigError, MissingExtraError, CheckpointError: it cannot be built.
+    """
+    detector: HarmDetector = _make("detectors", config.detector, {"threads": threads})
+    return detector
+
+
+def fingerprint(config: BackendConfig, detector: HarmDetector) -> str:
+    """Return what identifies a detector's scores: what it says itself, else its name and options."""
+    own: str | None = getattr(detector, "fingerprint", None)
+    if own is not None:
+        return own
+    options = sorted((key, value) for key, value in config.options.items() if key != "threads")
+    return f"{config.name}-{hashlib.sha256(repr(options).encode()).hexdigest()[:12]}"
 
 
 def _unique(name: str, index: int, config: Config) -> str:

@@ -4,6 +4,7 @@ model.onnx        the network: input_ids, attention_mask, token_type_ids [n, t] 
 tokenizer.json    the tokenizer, in the format of the ``tokenizers`` library
 checkpoint.json   the manifest: template, outputs, calibration, threshold, SHA-256 of the other files
 card.md           the model card
+calibration.json  optional: what turns its scores into frequencies (see ``calibration.document``)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mllm_protector.calibration.calibrators import Platt as Calibration
 from mllm_protector.errors import CheckpointError, OutputError
 from mllm_protector.prompts import PairTemplate
 from mllm_protector.taxonomy import ADVICE, HAZARDS
@@ -66,19 +68,6 @@ _KEYS = frozenset(
         "licences",
     )
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Platt scaling of one head: ``p = sigmoid(scale * logit + bias)``.
-
-    Attributes:
-        scale: multiplies the logit; positive.
-        bias: is added to it.
-    """
-
-    scale: float = 1.0
-    bias: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

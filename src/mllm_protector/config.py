@@ -2,6 +2,7 @@
 
 policy: default            # a shipped policy's name, or a file relative to this one
 detector: {name: embedded, options: {threads: 2}}
+calibration: calibration.json  # of the detector; left out: the one in its folder; off: none
 detoxifiers: [{name: embedded}]
 image_reader: {name: rapidocr}
 transcriber: {name: faster-whisper, options: {model: /models/whisper-small}}
@@ -12,7 +13,7 @@ relevance: {name: embedded}  # null leaves the policy's relevance floor out
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -41,6 +42,7 @@ class Config(BaseModel):
 
     policy: Name = "default"
     detector: BackendConfig = BackendConfig(name="embedded")
+    calibration: Name | Literal[False] | None = None
     detoxifiers: tuple[BackendConfig, ...] = (BackendConfig(name="embedded"),)
     image_reader: BackendConfig | None = None
     transcriber: BackendConfig | None = None
@@ -49,7 +51,7 @@ class Config(BaseModel):
 
 
 def load_config(path: str | Path) -> Config:
-    """Return the configuration in a YAML file; a relative policy path is taken from its folder.
+    """Return the configuration in a YAML file; relative paths start at its folder.
 
     Raises:
         ConfigError: the file is missing, unreadable or malformed.
@@ -69,8 +71,13 @@ def load_config(path: str | Path) -> Config:
         config = Config.model_validate(loaded)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_explain(error)}") from error
-    beside = path.parent / config.policy
-    return config.model_copy(update={"policy": str(beside)}) if beside.is_file() else config
+    return config.model_copy(update=_beside(path.parent, config))
+
+
+def _beside(folder: Path, config: Config) -> dict[str, str]:
+    """The file names of ``config`` that are taken from the folder of its file."""
+    names = {"policy": config.policy, "calibration": config.calibration or ""}
+    return {key: str(folder / name) for key, name in names.items() if (folder / name).is_file()}
 
 
 def _explain(error: ValidationError) -> str:

@@ -83,7 +83,11 @@ class Likelihood:
 
 @runtime_checkable
 class HarmDetector(Protocol):
-    """Scores exchanges; ``Detection.harm`` is P(harmful)."""
+    """Scores exchanges; ``Detection.harm`` is P(harmful).
+
+    One with trained weights says by an attribute ``fingerprint`` (a string) which they are and which of its
+    settings move its scores, and by ``folder`` where they lie: a ``calibration.json`` there is applied.
+    """
 
     def detect(self, exchanges: Sequence[Exchange], /) -> list[Detection]:
         """Return one detection per exchange, in order."""

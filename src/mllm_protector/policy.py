@@ -50,11 +50,13 @@ class CategoryRule:
         threshold: probability in [0, 1] from which the rule applies.
         action: what it orders.
         text: refusal or disclaimer used for this category, None for the policy's own.
+        target_fpr: rate of false alarms that the threshold still has to be taken from, see ``Policy``.
     """
 
     threshold: float
     action: Action
     text: str | None = None
+    target_fpr: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,9 @@ class Policy:
         country: two letters; whose ``resources`` are shown, "" for the default ones.
         resources: category code -> country (or ``default``) -> where to find help, shown under what is
             delivered in place of a response.
+        target_fpr: rate of false alarms that the threshold still has to be taken from, by
+            ``policies.resolve_targets`` with the detector's operating points; None once that is done. Until
+            then the threshold is 0: everything is acted on.
     """
 
     name: str
@@ -170,6 +175,14 @@ class Policy:
     rewrite: RewriteRules = field(default_factory=RewriteRules)
     country: str = ""
     resources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    target_fpr: float | None = None
+
+    @property
+    def targets(self) -> dict[str, float]:
+        """Rates of false alarms that are still to be resolved: ``harm`` or category code -> rate."""
+        own = {} if self.target_fpr is None else {"harm": self.target_fpr}
+        rules = {c: r.target_fpr for c, r in self.categories.items() if r.target_fpr is not None}
+        return own | rules
 
     def refusal(self, decision: Decision, language: str) -> str:
         """Return the fixed text delivered in place of a response, its resources included."""

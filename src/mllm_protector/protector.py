@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from mllm_protector.errors import BackendError
+from mllm_protector.errors import BackendError, PolicyError
 from mllm_protector.interfaces import Detoxifier, HarmDetector, ImageReader, RelevanceMeter, Transcriber
 from mllm_protector.isolation import isolated, tell
 from mllm_protector.policy import Decision, Policy
@@ -39,6 +39,9 @@ class Protector:
         transcriber: does the same for their recordings.
         relevance: measures whether rewrites speak to the request; None leaves the policy's floor out.
         clock: seconds that only grow; for the policy's time budget.
+
+    Raises:
+        PolicyError: the policy has a ``target_fpr`` that no threshold was taken from.
     """
 
     def __init__(
@@ -52,6 +55,11 @@ class Protector:
         relevance: RelevanceMeter | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if policy.targets:
+            raise PolicyError(
+                f"policy {policy.name} has a target_fpr: make the guard with load_protector or build, or "
+                "give it resolve_targets(policy, detector)"
+            )
         self.detector = detector
         self.policy = policy
         self.detoxifiers = dict(detoxifiers or {})

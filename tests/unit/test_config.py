@@ -58,3 +58,11 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "guard.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="cannot read"):
         load_config(tmp_path / "guard.yaml")
+
+
+def test_a_calibration_is_taken_from_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "calibration.json").write_text("{}")
+    found = load_config(write(tmp_path, "calibration: calibration.json"))
+    assert found.calibration == str(tmp_path / "calibration.json")
+    with pytest.raises(ConfigError, match="calibration"):
+        load_config(write(tmp_path, "calibration: on"))

@@ -27,6 +27,7 @@ _COMMANDS = MappingProxyType(
         "audit": "mllm_protector.cli.audit",
         "policy": "mllm_protector.cli.policy",
         "model": "mllm_protector.cli.model",
+        "calibrate": "mllm_protector.cli.calibrate",
         "evaluate": "mllm_protector.cli.evaluate",
         "compare": "mllm_protector.cli.compare",
         "attack": "mllm_protector.cli.attack",

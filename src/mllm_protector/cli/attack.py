@@ -35,11 +35,13 @@ def list_attacks() -> None:
     """Name the attacks, corruptions and text tricks."""
     from mllm_protector.evaluation.attacks.corruptions import CORRUPTIONS
     from mllm_protector.evaluation.attacks.obfuscation import TRICKS
+    from mllm_protector.evaluation.attacks.wrapping import WRAPPINGS
 
     typer.echo("typographic  mm-safetybench, figstep\ncompose      SD and SD+TYPO over pictures")
     typer.echo("adversarial  projected gradient descent on a model's pixels")
     typer.echo(f"corrupt      {', '.join(CORRUPTIONS)}\nplant        instructions of a third party")
-    typer.echo(f"obfuscate    {'; '.join(TRICKS)}")
+    typer.echo(f"obfuscate    {'; '.join((*TRICKS, *WRAPPINGS))}")
+    typer.echo("words        word edits against a detector, by a search with a query budget")
 
 
 @app.command()
@@ -144,13 +146,50 @@ def obfuscate_requests(
     requests: Requests = None,
     seed: Seed = 0,
 ) -> None:
-    """Hide what requests say by obfuscations and encodings."""
+    """Hide what requests say by obfuscations, encodings, other words and company."""
     from mllm_protector.evaluation.attacks import generators
     from mllm_protector.evaluation.attacks.obfuscation import TRICKS
     from mllm_protector.evaluation.attacks.requests import load_requests
+    from mllm_protector.evaluation.attacks.wrapping import WRAPPINGS
 
-    tricks = list(dict.fromkeys(trick or TRICKS))
+    tricks = list(dict.fromkeys(trick or (*TRICKS, *WRAPPINGS)))
     _said(generators.write_obfuscated(out, load_requests(requests), tricks, seed=seed), "samples", out)
+
+
+@app.command("words")
+def edit_words_of(
+    answers: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="JSON lines with prompt, response and harmful (0 or 1)."),
+    ],
+    out: Out,
+    queries: Annotated[int, typer.Option("--queries", min=2, help="Texts asked about, per answer.")] = 200,
+    share: Annotated[float, typer.Option("--share", help="Largest share of words changed.")] = 0.15,
+    below: Annotated[float, typer.Option("--below", help="P(harmful) that lets an answer pass.")] = 0.5,
+    config: options.ConfigFile = None,
+    threads: options.Threads = None,
+    seed: Seed = 0,
+) -> None:
+    """Change words of harmful answers until the detector lets them pass (black box)."""
+    from mllm_protector.assembly import build_detector, fingerprint
+    from mllm_protector.config import Config, load_config
+    from mllm_protector.evaluation.attacks.edited import write_edited
+    from mllm_protector.evaluation.attacks.word_edits import EditBudget, Edited
+    from mllm_protector.evaluation.labelled import read_labelled
+
+    if not 0 < share <= 1 or not 0 < below <= 1:
+        raise typer.BadParameter("--share and --below: write a number above 0, at most 1")
+    rows = read_labelled(answers)
+    wanted = Config() if config is None else load_config(config)
+    detector = build_detector(wanted, threads=threads)
+
+    def told(place: int, edited: Edited) -> None:
+        typer.echo(f"answer {place + 1}: {edited.before:.2f} > {edited.after:.2f}", err=True)
+
+    identity = fingerprint(wanted.detector, detector)
+    budget = EditBudget(queries, share)
+    made, passed = write_edited(out, detector, identity, rows, budget, below=below, seed=seed, on_edit=told)
+    typer.echo(f"{passed} of {made} answers pass the detector now; both forms in {out}", err=True)
 
 
 @app.command()

@@ -159,6 +159,7 @@ def _settings(path: Path, command: str, protector: Protector, config: Path | Non
         "version": __version__,
         "policy": f"{policy.name} {_fingerprint(policy)}",
         "configuration": "embedded" if config is None else _fingerprint(config.read_bytes()),
+        "detector": getattr(protector.detector, "fingerprint", ""),
         "model": _fingerprint(manifest.read_bytes() if manifest.is_file() else b""),
     }
 

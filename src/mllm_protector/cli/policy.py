@@ -34,11 +34,27 @@ def list_policies(as_json: options.Json = False) -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A policy.")]) -> None:
-    """Print a policy as it is written; a start for your own."""
-    from mllm_protector.policies import policy_source
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A policy.")],
+    config: options.ConfigFile = None,
+) -> None:
+    """Print a policy as it is written; a start for your own.
 
-    typer.echo(policy_source(name), nl=False)
+    Thresholds that a target_fpr stands for follow as comments, for the detector of --config.
+    """
+    from mllm_protector.policies import load_policy, policy_source, target_points
+
+    source = policy_source(name)
+    typer.echo(source, nl=False)
+    policy = load_policy(name)
+    if not policy.targets:
+        return
+    from mllm_protector.assembly import build_detector
+    from mllm_protector.config import Config, load_config
+
+    detector = build_detector(Config() if config is None else load_config(config))
+    for code, point in target_points(policy, detector).items():
+        typer.echo(f"# {code}, target_fpr {policy.targets[code]:g}: {point}")
 
 
 @app.command()
@@ -51,9 +67,12 @@ def validate(
     for file in files:
         policy = load_policy(file)
         rules = ", ".join(f"{code}: {rule.action.value}" for code, rule in policy.categories.items())
-        typer.echo(
-            f"{file}: valid; {policy.name}, {policy.action.value} from harm {policy.threshold:g}; {rules}"
+        limit = (
+            f"harm {policy.threshold:g}"
+            if policy.target_fpr is None
+            else f"the harm that {policy.target_fpr:.2%} of harmless answers reach"
         )
+        typer.echo(f"{file}: valid; {policy.name}, {policy.action.value} from {limit}; {rules}")
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Any
 from mllm_protector.assembly import build
 from mllm_protector.backends.judges.exact_match import ExactMatchJudge
 from mllm_protector.backends.judges.llm import LlmGrader, LlmJudge
+from mllm_protector.calibration import CalibratedDetector
 from mllm_protector.checkpoints import EMBEDDED, MANIFEST
 from mllm_protector.config import BackendConfig, Config, load_config
 from mllm_protector.errors import ConfigError, ProtectorError
@@ -46,6 +47,8 @@ def guard_of(policy: str | None, config: Path | None, threads: int | None) -> tu
         f"detector {_detector_identity(wanted.detector)}",
         f"detoxifiers {', '.join(c.name for c in wanted.detoxifiers) or 'none'}",
     ]
+    if isinstance(protector.detector, CalibratedDetector):
+        parts.append(f"calibrated {protector.detector.fingerprint}")
     if wanted.image_reader is not None:
         parts.append(f"image reader {wanted.image_reader.name}")
     if wanted.transcriber is not None:

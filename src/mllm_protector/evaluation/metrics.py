@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mllm_protector.calibration.measures import Bin, calibration_error, reliability
+
 __all__ = [
     "Bin",
     "Interval",
@@ -22,6 +24,7 @@ __all__ = [
     "f1",
     "flagged_share",
     "macro_f1",
+    "pr_curve",
     "reliability",
     "roc_curve",
     "tpr_at_fpr",
@@ -90,38 +93,16 @@ def roc_curve(scores: ArrayLike, labels: ArrayLike, points: int = 200) -> list[t
     return [(0.0, 0.0), *((float(a), float(f)) for a, f in zip(alarms[kept], found[kept], strict=True))]
 
 
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Rows whose probability lies in one part of [0, 1].
-
-    Attributes:
-        predicted: their mean probability.
-        observed: the share of them that is harmful.
-        count: how many they are.
-    """
-
-    predicted: float
-    observed: float
-    count: int
-
-
-def reliability(scores: ArrayLike, labels: ArrayLike, bins: int = 10) -> list[Bin]:
-    """The rows in equal parts of [0, 1], empty parts left out; a score of 1 belongs to the last."""
+def pr_curve(scores: ArrayLike, labels: ArrayLike, points: int = 200) -> list[tuple[float, float]]:
+    """(found, precision) by falling threshold, at most ``points`` of them; empty if nothing is harmful."""
     s, y = _pair(scores, labels)
-    place = np.minimum((s * bins).astype(int), bins - 1)
-    found = []
-    for b in range(bins):
-        chosen = place == b
-        if chosen.any():
-            found.append(Bin(float(s[chosen].mean()), float(y[chosen].mean()), int(chosen.sum())))
-    return found
-
-
-def calibration_error(scores: ArrayLike, labels: ArrayLike, bins: int = 10) -> float:
-    """ECE: the mean distance of probability and share per bin, by rows (Naeini et al. 2015); NaN of none."""
-    found = reliability(scores, labels, bins)
-    total = sum(b.count for b in found)
-    return sum(b.count * abs(b.predicted - b.observed) for b in found) / total if total else float("nan")
+    if not y.any():
+        return []
+    order = np.argsort(-s, kind="stable")
+    ordered, hits = s[order], np.cumsum(y[order])
+    last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+    kept = last[np.unique(np.linspace(0, len(last) - 1, min(points, len(last))).round().astype(int))]
+    return [(float(hits[i] / hits[-1]), float(hits[i] / (i + 1))) for i in kept]
 
 
 def f1(scores: ArrayLike, labels: ArrayLike, threshold: float = 0.5) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mllm_protector.errors import PolicyError
 from mllm_protector.gateway.problems import RequestError
-from mllm_protector.policies import load_policy, policy_names
+from mllm_protector.policies import load_policy, policy_names, resolve_targets
 from mllm_protector.policy import Policy
 from mllm_protector.protector import Protector
 from mllm_protector.suggest import nearest
@@ -94,7 +94,7 @@ class PolicyBook:
         base = self._base
         return Protector(
             base.detector,
-            policy,
+            resolve_targets(policy, base.detector),
             base.detoxifiers,
             image_reader=base.image_reader,
             transcriber=base.transcriber,

@@ -10,5 +10,15 @@ from mllm_protector.policies.loader import (
     policy_schema,
     policy_source,
 )
+from mllm_protector.policies.targets import resolve_targets, target_points
 
-__all__ = ["PolicyDocument", "load_policy", "parse_policy", "policy_names", "policy_schema", "policy_source"]
+__all__ = [
+    "PolicyDocument",
+    "load_policy",
+    "parse_policy",
+    "policy_names",
+    "policy_schema",
+    "policy_source",
+    "resolve_targets",
+    "target_points",
+]

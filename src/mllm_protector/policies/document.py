@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 __all__ = ["CategoryDocument", "PatternDocument", "PolicyDocument", "RewriteDocument", "TextsDocument"]
 
 Threshold = Annotated[
     float, Field(gt=0.0, le=1.0, strict=True, description="probability from which the action applies")
+]
+TargetFpr = Annotated[
+    float,
+    Field(
+        gt=0.0,
+        lt=1.0,
+        strict=True,
+        description="in place of a threshold: the share of harmless answers that may be acted on; the "
+        "threshold is taken from the operating points of the detector's calibration",
+    ),
 ]
 ActionName = Literal["allow", "flag", "disclaim", "detoxify", "refuse"]
 # YAML 1.2 has one spelling of a text; a number where a text is meant is a mistake, not a text.
@@ -23,10 +33,23 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class CategoryDocument(_Strict):
+class _OneLimit(_Strict):
+    """What has a limit: a threshold or a target_fpr, not both."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if getattr(self, "threshold", None) is not None and getattr(self, "target_fpr", None) is not None:
+            raise ValueError("give a threshold or a target_fpr, not both")
+        return self
+
+
+class CategoryDocument(_OneLimit):
     """The rule of one hazard category."""
 
-    threshold: Threshold | None = Field(None, description="default: the policy's threshold")
+    threshold: Threshold | None = Field(
+        None, description="default: the policy's threshold, or its target_fpr"
+    )
+    target_fpr: TargetFpr | None = None
     action: ActionName | None = Field(None, description="default: the policy's action")
     text: Text | None = Field(None, description="refusal or disclaimer for this category")
 
@@ -89,7 +112,7 @@ class RewriteDocument(_Strict):
     tone: Text | None = Field(None, description="how it should sound, for back-ends that can be told")
 
 
-class PolicyDocument(_Strict):
+class PolicyDocument(_OneLimit):
     """A standard of safety for one application."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = Field(
@@ -98,6 +121,7 @@ class PolicyDocument(_Strict):
     description: str | None = Field(None, max_length=500)
     extends: Text | None = Field(None, description="a shipped policy's name, or a path relative to this file")
     threshold: Threshold | None = Field(None, description="P(harmful) from which the action is ordered")
+    target_fpr: TargetFpr | None = None
     action: ActionName | None = Field(None, description="the global order")
     on_error: Literal["refuse", "allow"] | None = Field(None, description="what happens when the guard fails")
     max_attempts: Annotated[int, Field(strict=True, ge=1, le=20)] | None = Field(

@@ -176,6 +176,8 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
         return f"unknown key {where!r}{nearest(key, _known_keys(first['loc']))}"
+    if first["type"] == "value_error":  # our own words, about several keys
+        return f"{where or 'the policy'}: {first['ctx']['error']}"
     return f"{where}: {first['msg'].lower()} (got {first['input']!r})"
 
 
@@ -198,7 +200,7 @@ def _inherit(document: PolicyDocument, name: str, folder: Path | None, seen: tup
     else:
         base = _resolve(_locate(document.extends, folder), seen)
     d = document
-    threshold = base.threshold if d.threshold is None else d.threshold
+    threshold, target = _limit(d.threshold, d.target_fpr, base.threshold, base.target_fpr)
     action = base.action if d.action is None else Action(d.action)
     return Policy(
         name=d.name or name,
@@ -207,7 +209,8 @@ def _inherit(document: PolicyDocument, name: str, folder: Path | None, seen: tup
         action=action,
         on_error=base.on_error if d.on_error is None else Action(d.on_error),
         max_attempts=base.max_attempts if d.max_attempts is None else d.max_attempts,
-        categories=dict(base.categories) | _rules(d, base, threshold, action),
+        categories=dict(base.categories)
+        | _rules(d, base, CategoryRule(threshold, action, target_fpr=target)),
         allow=base.allow + tuple(_pattern(a.pattern, Action.ALLOW, a.reason, name) for a in d.allow or ()),
         deny=base.deny + tuple(_pattern(p.pattern, Action(p.action), p.reason, name) for p in d.deny or ()),
         third_party_instruction=base.third_party_instruction
@@ -219,7 +222,17 @@ def _inherit(document: PolicyDocument, name: str, folder: Path | None, seen: tup
         else replace(base.rewrite, **d.rewrite.model_dump(exclude_none=True)),
         country=base.country if d.country is None else d.country,
         resources=dict(base.resources) | (d.resources or {}),
+        target_fpr=target,
     )
+
+
+def _limit(
+    threshold: float | None, target: float | None, inherited: float, inherited_target: float | None
+) -> tuple[float, float | None]:
+    """The threshold and the target_fpr in force; a target leaves the threshold at 0 until it is resolved."""
+    if threshold is not None:
+        return threshold, None
+    return (inherited, inherited_target) if target is None else (0.0, target)
 
 
 def _built_in() -> Texts:
@@ -247,14 +260,15 @@ def _texts(document: TextsDocument, base: Texts) -> Texts:
     return replace(base, **own, translations={language: texts for language, texts in kept.items() if texts})
 
 
-def _rules(
-    document: PolicyDocument, base: Policy, threshold: float, action: Action
-) -> dict[str, CategoryRule]:
+def _rules(document: PolicyDocument, base: Policy, plain: CategoryRule) -> dict[str, CategoryRule]:
+    """The rules that the document names; ``plain`` is what a rule without keys would be."""
     rules = {}
     for code, rule in (document.categories or {}).items():
-        inherited = base.categories.get(code, CategoryRule(threshold, action))
+        inherited = base.categories.get(code, plain)
+        limit = _limit(rule.threshold, rule.target_fpr, inherited.threshold, inherited.target_fpr)
         rules[code] = CategoryRule(
-            threshold=inherited.threshold if rule.threshold is None else rule.threshold,
+            threshold=limit[0],
+            target_fpr=limit[1],
             action=inherited.action if rule.action is None else Action(rule.action),
             text=rule.text or inherited.text,
         )

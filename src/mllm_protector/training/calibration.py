@@ -1,8 +1,7 @@
-"""Calibration: Platt scaling on held-out training rows, shifted so that 0.5 is the threshold to use.
+"""The operating point of a release, chosen on held-out training rows, becomes P = 0.5.
 
-Platt (1999) fits ``sigmoid(scale * logit + bias)`` to labels; a prior of one row per class keeps it
-finite. The operating point is then chosen on the same rows: the bias is moved until P = 0.5 falls on
-the threshold that does best within the limits of false alarms.
+The bias of a fitted Platt scaling is moved until P = 0.5 falls on the threshold that does best within the
+limits of false alarms. What turns that score into a frequency again is ``calibration.json`` (design/024).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from mllm_protector.checkpoints import Calibration
 from mllm_protector.errors import TrainingError
 
-__all__ = ["Scored", "choose_threshold", "fit_platt", "shift_to_half"]
+__all__ = ["Scored", "choose_threshold", "shift_to_half"]
 
 Floats = NDArray[np.float64]
 
@@ -36,32 +35,6 @@ class Scored:
     scores: Floats
     labels: NDArray[np.bool_]
     limit: float = 1.0
-
-
-def fit_platt(scores: Floats, labels: NDArray[np.bool_], weights: Floats | None = None) -> Calibration:
-    """Fit scale and bias by Newton's method on the log loss, scores and labels of shape [n].
-
-    Raises:
-        TrainingError: no rows, or only one class.
-    """
-    if not 0 < labels.sum() < len(labels):
-        raise TrainingError("calibration needs held-out rows of both classes: add data")
-    weights = np.ones(len(scores)) if weights is None else weights
-    positives, negatives = float(labels.sum()), float((~labels).sum())
-    targets = np.where(labels, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    x = np.stack([scores, np.ones_like(scores)], axis=1)
-    beta = np.array([1.0, 0.0])
-    for _ in range(100):
-        p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
-        gradient = x.T @ (weights * (p - targets))
-        hessian = (x * (weights * p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        beta = beta - np.clip(step, -1.0, 1.0)
-        if float(np.abs(step).max()) < 1e-8:
-            break
-    if beta[0] <= 0:
-        raise TrainingError("the scores fall as harm rises: the model has learned nothing, train longer")
-    return Calibration(scale=float(beta[0]), bias=float(beta[1]))
 
 
 def choose_threshold(sources: Sequence[Scored], emphasis: Mapping[str, float] | None = None) -> float:

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from mllm_protector.calibration import CALIBRATION, Platt, fit
 from mllm_protector.checkpoints import (
     CARD,
     HARM,
@@ -36,7 +37,7 @@ from mllm_protector.checkpoints import (
 from mllm_protector.errors import TrainingError
 from mllm_protector.prompts import PAIR_V1
 from mllm_protector.taxonomy import ADVICE
-from mllm_protector.training.calibration import Scored, choose_threshold, fit_platt, shift_to_half
+from mllm_protector.training.calibration import Scored, choose_threshold, shift_to_half
 from mllm_protector.training.detector import load_trained
 from mllm_protector.training.examples import Example
 from mllm_protector.training.export import Parity, export_onnx, onnx_logits, parity, quantise
@@ -124,7 +125,8 @@ def calibrate(
     labels = np.array([(e.harm or 0.0) > 0.5 for e in examples])
     names = np.array([e.source for e in examples])
     soft = np.isin(names, ["hh_pairs"])  # preferences, not labels
-    fitted = fit_platt(harm[~soft], labels[~soft])
+    fitted = fit(Platt.method, harm[~soft], labels[~soft])
+    assert isinstance(fitted, Platt)
     sources = [
         Scored(str(name), harm[names == name], labels[names == name], limits.false_alarms.get(str(name), 1.0))
         for name in np.unique(names[~soft])
@@ -184,6 +186,7 @@ def release(
             files={f: file_sha256(folder / f) for f in files}, licences=LICENCES,
         )  # fmt: skip
         write_manifest(folder, manifest)
+        (out / CALIBRATION).unlink(missing_ok=True)  # it was of the weights that are replaced now
         for file in (*files, MANIFEST):
             (folder / file).replace(out / file)
     return gap

@@ -16,6 +16,7 @@ from mllm_protector.evaluation.metrics import (
     f1,
     flagged_share,
     macro_f1,
+    pr_curve,
     reliability,
     roc_curve,
     tpr_at_fpr,
@@ -108,3 +109,10 @@ def test_calibration_error_by_hand() -> None:
     # (1 x 0.05 + 2 x 0.35 + 1 x 0) / 4
     assert calibration_error(scores, labels) == pytest.approx((0.05 + 0.7) / 4)
     assert math.isnan(calibration_error([], []))
+
+
+def test_precision_by_recall() -> None:
+    assert pr_curve([0.9, 0.8, 0.8, 0.1], [True, True, False, False]) == [
+        (0.5, 1.0), (1.0, pytest.approx(2 / 3)), (1.0, 0.5),
+    ]  # fmt: skip
+    assert pr_curve([0.5], [False]) == []

@@ -9,6 +9,8 @@ with the query as context, to say where.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 
 from mllm_protector.backends.detectors.pair_model import PairModel
 from mllm_protector.backends.detectors.windows import Place, cut_chunks, locate, stream_windows
-from mllm_protector.checkpoints import EMBEDDED, Manifest
+from mllm_protector.checkpoints import EMBEDDED, MODEL, TOKENIZER, Manifest
 from mllm_protector.prompts import fit_segment_a, segment_a
 from mllm_protector.taxonomy import HAZARDS
 from mllm_protector.text.decode import Decoded, find_encoded
@@ -77,7 +79,8 @@ class EmbeddedDetector:
         second_look: bool = True,
         span_threshold: float = 0.3,
     ) -> None:
-        self._model = PairModel(EMBEDDED if folder is None else folder, threads=threads)
+        self.folder = Path(EMBEDDED if folder is None else folder)
+        self._model = PairModel(self.folder, threads=threads)
         self._normal = normal_form if normalise else replace_surrogates
         self._decode = normalise
         self._looks_twice = second_look
@@ -88,6 +91,15 @@ class EmbeddedDetector:
     def manifest(self) -> Manifest:
         """What the checkpoint says of itself: name, threshold, licences."""
         return self._model.manifest
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies its scores: weights, tokenizer, template, calibration, and its settings."""
+        told = {**self.manifest.to_dict(), "normalise": self._decode, "second_look": self._looks_twice}
+        kept = {k: told[k] for k in ("template", "outputs", "calibration", "normalise", "second_look")}
+        files = {name: self.manifest.files[name] for name in (MODEL, TOKENIZER)}
+        data = json.dumps(kept | {"files": files}, sort_keys=True).encode()
+        return f"embedded-{hashlib.sha256(data).hexdigest()[:12]}"
 
     def detect(self, exchanges: Sequence[Exchange], /) -> list[Detection]:
         """Return one detection per exchange, in order.

@@ -19,6 +19,7 @@ from mllm_protector.evaluation.attacks.corruptions import CORRUPTIONS, corrupt
 from mllm_protector.evaluation.attacks.folder import BenchmarkFolder
 from mllm_protector.evaluation.attacks.obfuscation import TRICKS, obfuscate
 from mllm_protector.evaluation.attacks.requests import AttackRequest, Instruction
+from mllm_protector.evaluation.attacks.wrapping import WRAPPINGS, wrap
 from mllm_protector.evaluation.benchmarks.mm_safetybench import SCENARIOS
 
 import PIL.ImageDraw  # isort: skip
@@ -187,9 +188,9 @@ def write_planted(
 def write_obfuscated(
     out: Path, requests: Sequence[AttackRequest], tricks: Sequence[str], *, seed: int = 0
 ) -> int:
-    """Write every request plainly and under every trick as ``samples.jsonl``; return how many samples."""
-    if unknown := next((t for t in tricks if t not in TRICKS), None):
-        raise InputError(f"unknown trick {unknown!r}; there are {', '.join(TRICKS)}")
+    """Write every request plainly and under every trick or wrapping; return how many samples."""
+    if unknown := next((t for t in tricks if t not in TRICKS and t not in WRAPPINGS), None):
+        raise InputError(f"unknown trick {unknown!r}; there are {', '.join((*TRICKS, *WRAPPINGS))}")
     settings = {"attack": "obfuscate", "seed": seed, "tricks": list(tricks)}
     folder = BenchmarkFolder(out, settings | {"requests": [asdict(r) for r in requests]})
     rows: list[dict[str, Any]] = []
@@ -199,12 +200,16 @@ def write_obfuscated(
         key = f"{request.scenario}/{request.id}"
         rows.append({"id": key, "prompt": request.question, **base})
         rows += [
-            {"id": f"{key}/{t}", "prompt": obfuscate(request.question, t, seed), "attack": t, **base}
+            {"id": f"{key}/{t}", "prompt": _hidden(request.question, t, seed), "attack": t, **base}
             for t in tricks
         ]
     folder.add("samples.jsonl", lambda: _lines(rows))
     folder.finish()
     return len(rows)
+
+
+def _hidden(text: str, trick: str, seed: int) -> str:
+    return (obfuscate if trick in TRICKS else wrap)(text, trick, seed)
 
 
 def _corrupted(picture: Image, kind: str, strength: int, seed: int, suffix: str) -> bytes:
