@@ -19,7 +19,7 @@ from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
 from mllm_protector.calibration import sigmoid
-from mllm_protector.training.examples import Example
+from mllm_protector.training.embedded.examples import Example
 from mllm_protector.types import Exchange
 
 Floats = NDArray[np.float64]
@@ -104,9 +104,9 @@ class FineTunedModel:
         import torch
         from tokenizers import Tokenizer
 
-        from mllm_protector.training.detector import logits_of, train_epochs
-        from mllm_protector.training.network import PairClassifier
-        from mllm_protector.training.settings import Settings
+        from mllm_protector.training.embedded.detector import logits_of, train_epochs
+        from mllm_protector.training.embedded.network import PairClassifier
+        from mllm_protector.training.embedded.settings import Settings
 
         torch.manual_seed(0)
         torch.set_num_threads(self._threads)
@@ -139,7 +139,7 @@ def _embeddings(texts: Sequence[str], base: Path) -> NDArray[np.float32]:
     from tokenizers import Tokenizer
     from transformers import AutoModel
 
-    from mllm_protector.training.network import embed_mean
+    from mllm_protector.training.embedded.network import embed_mean
 
     tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
     tokenizer.enable_truncation(_TOKENS)

@@ -24,7 +24,7 @@ import numpy as np
 from _judges import Row, TfidfJudge
 from mllm_protector.evaluation.cascade import planning_half, trade_off
 from mllm_protector.registry import make
-from mllm_protector.training.examples import read_rows
+from mllm_protector.training.embedded.examples import read_rows
 from mllm_protector.types import Detection, Exchange, Query
 
 _NAME = f"{__name__}:StandIn"

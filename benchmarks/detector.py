@@ -27,9 +27,9 @@ from mllm_protector.backends.detectors.embedded import EmbeddedDetector
 from mllm_protector.checkpoints import EMBEDDED
 from mllm_protector.evaluation.metrics import auroc, bootstrap, f1, flagged_share, macro_f1, tpr_at_fpr
 from mllm_protector.taxonomy import HAZARDS
-from mllm_protector.training.categories import category_dev
-from mllm_protector.training.examples import Example, read_rows
-from mllm_protector.training.mixture import load_corpus
+from mllm_protector.training.embedded.categories import category_dev
+from mllm_protector.training.embedded.examples import Example, read_rows
+from mllm_protector.training.embedded.mixture import load_corpus
 from mllm_protector.types import Exchange, Query
 
 FLOORS: Mapping[str, float] = {
@@ -160,7 +160,7 @@ def parity_figures(model: Path, rows: Sequence[Row]) -> Mapping[str, float]:
     """Gap between the shipped int8 model and the float32 model ``model`` on up to 600 rows."""
     from tokenizers import Tokenizer
 
-    from mllm_protector.training.export import onnx_logits, parity
+    from mllm_protector.training.embedded.export import onnx_logits, parity
 
     tokenizer = Tokenizer.from_file(str(EMBEDDED / "tokenizer.json"))
     step = max(1, len(rows) // 600)

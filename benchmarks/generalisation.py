@@ -31,8 +31,8 @@ from mllm_protector.evaluation.attacks.word_edits import EditBudget, Edited, edi
 from mllm_protector.evaluation.attacks.wrapping import WRAPPINGS, split_turns, wrap
 from mllm_protector.evaluation.metrics import Interval, auroc, bootstrap, f1
 from mllm_protector.evaluation.statistics import rate
-from mllm_protector.training.categories import hazards_of_label
-from mllm_protector.training.examples import read_rows
+from mllm_protector.training.embedded.categories import hazards_of_label
+from mllm_protector.training.embedded.examples import read_rows
 from mllm_protector.types import Exchange, Query
 
 FAMILIES: Mapping[str, str] = {

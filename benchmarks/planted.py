@@ -22,7 +22,7 @@ from _judges import Row, TfidfJudge
 from mllm_protector.backends.detectors.embedded import EmbeddedDetector
 from mllm_protector.evaluation.metrics import Interval, bootstrap, flagged_share
 from mllm_protector.text.sentences import sentences, split_sentences
-from mllm_protector.training.examples import read_rows
+from mllm_protector.training.embedded.examples import read_rows
 from mllm_protector.types import Exchange, Query
 
 _SOURCES = frozenset(("saferlhf_mini", "jailjudge_mini", "jbb_artifacts"))

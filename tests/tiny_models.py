@@ -1,4 +1,4 @@
-"""Tiny random models of real architectures, made here: LLaVA (sees) and Llama (does not)."""
+"""Tiny random models of real architectures, made here: LLaVA (sees), Llama and BERT (do not)."""
 
 from __future__ import annotations
 
@@ -50,6 +50,20 @@ def save_tiny_llama(folder: Path, *, template: bool = True, seed: int = 0) -> Pa
     if template:
         tokenizer.chat_template = _TEMPLATE
     transformers.LlamaForCausalLM(_text_config(len(tokenizer))).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_tiny_bert(folder: Path, *, seed: int = 0) -> Path:
+    """Save an encoder with its tokenizer; return the folder."""
+    torch.manual_seed(seed)
+    tokenizer = _tokenizer()
+    tokenizer.cls_token, tokenizer.sep_token = "<s>", "</s>"
+    config = transformers.BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, max_position_embeddings=512, pad_token_id=3, initializer_range=0.3,
+    )  # fmt: skip
+    transformers.BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

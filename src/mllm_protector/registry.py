@@ -25,9 +25,11 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "detectors": {
             "beaver-dam": "mllm_protector.backends.detectors.released:beaver_dam",
             "cascade": "mllm_protector.backends.detectors.cascade:CascadeDetector",
+            "checkpoint": "mllm_protector.backends.detectors.checkpoint:CheckpointDetector",
             "embedded": "mllm_protector.backends.detectors.embedded:EmbeddedDetector",
             "ensemble": "mllm_protector.backends.detectors.ensemble:EnsembleDetector",
             "granite-guardian": "mllm_protector.backends.detectors.guards.granite_guardian:granite_guardian",
+            "joint": "mllm_protector.backends.detectors.joint:JointDetector",
             "llama-guard": "mllm_protector.backends.detectors.guards.llama_guard:llama_guard",
             "md-judge": "mllm_protector.backends.detectors.guards.md_judge:md_judge",
             "paper": "mllm_protector.backends.detectors.released:paper_detector",
@@ -39,6 +41,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "detoxifiers": {
             "chain": "mllm_protector.backends.detoxifiers.chain:ChainDetoxifier",
             "embedded": "mllm_protector.backends.detoxifiers.embedded:EmbeddedDetoxifier",
+            "joint": "mllm_protector.backends.detoxifiers.joint:JointDetoxifier",
             "openai": "mllm_protector.backends.detoxifiers.prompted:openai_detoxifier",
             "self": "mllm_protector.backends.detoxifiers.self_ask:SelfDetoxifier",
             "transformers": "mllm_protector.backends.detoxifiers.prompted:transformers_detoxifier",
@@ -72,6 +75,7 @@ _EXTRAS = {
     "httpx": "endpoints",
     "torch": "transformers",
     "peft": "transformers",
+    "safetensors": "transformers",
     "PIL": "images",
     "transformers": "transformers",
     "rapidocr": "ocr",

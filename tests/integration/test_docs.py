@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.tiny_models import save_tiny_llama
+from tests.unit.training.material import rows, write_rows
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -69,6 +71,11 @@ def test_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     (tmp_path / "guard.yaml").write_text("detoxifiers: [{name: embedded}]\n")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    if page.name == "train.md":
+        write_rows(tmp_path / "rows.jsonl", rows())
+        save_tiny_llama(tmp_path / "base")
+        configuration = next(b for b in blocks(page, "yaml") if b.startswith("# guard.yaml"))
+        (tmp_path / "guard.yaml").write_text(configuration)
     monkeypatch.chdir(tmp_path)
     for arguments in commands(page):
         for output in [Path(a) for a, o in zip(arguments[1:], arguments, strict=False) if o == "-o"]:

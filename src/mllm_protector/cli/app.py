@@ -27,13 +27,15 @@ _COMMANDS = MappingProxyType(
         "audit": "mllm_protector.cli.audit",
         "policy": "mllm_protector.cli.policy",
         "model": "mllm_protector.cli.model",
-        "calibrate": "mllm_protector.cli.calibrate",
         "evaluate": "mllm_protector.cli.evaluate",
         "compare": "mllm_protector.cli.compare",
         "attack": "mllm_protector.cli.attack",
         "analyse": "mllm_protector.cli.analyse",
         "data": "mllm_protector.cli.data",
         "synthesise": "mllm_protector.cli.synthesise",
+        "train": "mllm_protector.cli.train",
+        "export": "mllm_protector.cli.export",
+        "calibrate": "mllm_protector.cli.calibrate",
         "cascade": "mllm_protector.cli.cascade",
     }
 )

@@ -33,9 +33,11 @@ def info(
     """Say what the model is, what it was trained on and how large it is."""
     from mllm_protector.checkpoints import CARD, EMBEDDED, load_manifest
     from mllm_protector.errors import CheckpointError
+    from mllm_protector.networks.manifest import KINDS, kind_of_folder, load_trained
 
     folder = folder or EMBEDDED
-    manifest = load_manifest(folder)
+    trained = kind_of_folder(folder) in KINDS
+    manifest = load_trained(folder) if trained else load_manifest(folder)
     if card:
         try:
             typer.echo((folder / CARD).read_text(encoding="utf-8"), nl=False)
@@ -60,6 +62,9 @@ def verify(folder: Folder = None) -> None:
     """Check the SHA-256 of every file of the model."""
     from mllm_protector.checkpoints import EMBEDDED
     from mllm_protector.checkpoints import verify as verify_files
+    from mllm_protector.networks.manifest import KINDS, kind_of_folder, verify_trained
 
-    manifest = verify_files(folder or EMBEDDED)
+    folder = folder or EMBEDDED
+    trained = kind_of_folder(folder) in KINDS
+    manifest = verify_trained(folder) if trained else verify_files(folder)
     typer.echo(f"{manifest.name}: {len(manifest.files)} files, all sums agree")

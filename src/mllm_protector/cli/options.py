@@ -95,7 +95,7 @@ Quiet = Annotated[
 
 
 def key_values(given: list[str] | None, option: str = "--model-option") -> dict[str, Any]:
-    """Read KEY=VALUE; a value is YAML, so that numbers and truth values are what they look like."""
+    """Read KEY=VALUE of ``option``; a value is YAML: numbers and truth values are what they look like."""
     import yaml
 
     pairs = {}

@@ -1,1 +1,4 @@
-"""Training of the models: data mixture, trainer, calibration, export. Needs the ``train`` extra."""
+"""Training: detector, detoxifier, joint model and their export. ``embedded/`` makes the detector that ships.
+
+Needs the ``train`` extra. Each trainer is one file with its settings on top; they share one loop.
+"""

@@ -1,302 +1,197 @@
-"""Trainer of the harm detector: load, mix, train, save; reads from top to bottom.
+"""Trainer of a harm detector over any encoder or causal language model.
 
-    python -m mllm_protector.training.detector --recipe R.yaml --data DIR --base DIR --out DIR
-
-Interrupted, the same command goes on from the last checkpoint and ends with the same weights.
+Loss: binary cross entropy of P(harmful); plus ``auxiliary`` times that of the categories where they are
+known; plus ``pairwise`` times -log sigmoid(harmful - harmless) over two answers to one request. Each is a
+weighted mean over the update.
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
-import os
-import random
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from tokenizers import Tokenizer
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
-from mllm_protector.errors import TrainingError
-from mllm_protector.prompts import PAIR_V1, PairTemplate
-from mllm_protector.training.batches import (
-    Batch,
-    Encoded,
-    collate,
-    encode,
-    length_buckets,
-    training_template,
-    windows_of,
+from mllm_protector.checkpoints import Calibration
+from mllm_protector.errors import ConfigError
+from mllm_protector.networks.harm import HarmNetwork, pad, pooling_of
+from mllm_protector.networks.manifest import DETECTOR, TrainedManifest
+from mllm_protector.networks.template import PAPER_TEXT
+from mllm_protector.training.base import Base, special_ids
+from mllm_protector.training.finish import (
+    Story,
+    begin_folder,
+    identity_of,
+    licences_of,
+    rows_of,
+    write_checkpoint,
 )
-from mllm_protector.training.categories import category_dev, pseudo_labels
-from mllm_protector.training.examples import Example
-from mllm_protector.training.mixture import Corpus, draw_epoch, load_corpus
-from mllm_protector.training.network import PairClassifier, embed_mean
-from mllm_protector.training.settings import Settings, load_recipe
+from mllm_protector.training.harm_rows import (
+    Unit,
+    encode,
+    harm_loss,
+    harm_metrics,
+    harm_outputs,
+    pair_up,
+    template_of,
+    weigher,
+    with_safe_answers,
+)
+from mllm_protector.training.loop import Totals, fit
+from mllm_protector.training.recipe import LoopSettings
+from mllm_protector.training.records import TrainingRecord, split_dev
 
-__all__ = ["load_trained", "logits_of", "train", "train_epochs"]
+__all__ = ["DetectorSettings", "train"]
 
-_log = logging.getLogger(__name__)
-STATE, WEIGHTS = "state.pt", "weights.pt"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorSettings(LoopSettings):
+    """What a detector's training depends on but its data and base model.
+
+    Attributes:
+        text: layout of the input, with ``{prompt}`` and ``{response}``.
+        prompt_tokens: tokens that a prompt may always take; None for half of ``max_length``.
+        normalise: undo obfuscation before the text is read, in training and inference.
+        pooling: state that is read; ``auto`` is ``first`` for encoders and ``last`` for causal models.
+        categories: ``auto`` gives a head to each category that occurs, ``none`` only judges harm; or the
+            codes.
+        auxiliary: weight of the category loss.
+        pairwise: weight of the pairwise term; 0 leaves it out.
+        class_weights: ``balanced``, or factors of ``harmful`` and ``harmless`` rows.
+        source_weights: source -> factor of its rows.
+    """
+
+    text: str = PAPER_TEXT
+    prompt_tokens: int | None = None
+    normalise: bool = True
+    pooling: Literal["auto", "first", "last", "mean"] = "auto"
+    categories: Literal["auto", "none"] | tuple[str, ...] = "auto"
+    auxiliary: float = 0.3
+    pairwise: float = 0.0
+    class_weights: Literal["balanced"] | Mapping[Literal["harmful", "harmless"], float] = field(
+        default_factory=dict
+    )
+    source_weights: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        LoopSettings.__post_init__(self)
+        if min(self.auxiliary, self.pairwise, *self.source_weights.values()) < 0:
+            raise ConfigError("recipe: auxiliary, pairwise and source_weights are at least 0")
 
 
 def train(
-    settings: Settings,
-    data: Path,
-    base: Path,
+    settings: DetectorSettings,
+    records: Sequence[TrainingRecord],
+    base: Base,
     out: Path,
-    generated: Sequence[Example],
-    start: Path | None = None,
-) -> PairClassifier:
-    """Train from the files of ``data`` on the encoder in ``base``; weights go to ``out``.
-
-    With ``start``, the folder of a finished run, training goes on from its weights.
-    """
-    torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)
-    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    network = PairClassifier.from_base(base)
-    corpus = with_categories(load_corpus(data), network, tokenizer)
-    if start is not None:
-        network = load_trained(base, start).train()
-    epochs = [
-        draw_epoch(corpus, settings.shares, generated, seed=settings.seed, epoch=epoch)
-        for epoch in range(settings.epochs)
-    ]
-    return train_epochs(settings, network, tokenizer, epochs, out)
-
-
-def train_epochs(
-    settings: Settings,
-    network: PairClassifier,
-    tokenizer: Tokenizer,
-    epochs: Sequence[Sequence[Example]],
-    out: Path,
+    *,
+    dev: Sequence[TrainingRecord] | None = None,
+    overwrite: bool = False,
+    restart: bool = False,
+    quiet: bool = False,
     stop_after: int | None = None,
-) -> PairClassifier:
-    """Train ``network`` in place on the given epochs, resuming from ``out`` if there is a checkpoint.
+) -> None:
+    """Train a detector and write its checkpoint to ``out``; an interrupted run goes on where it was saved.
 
     Args:
         settings: the recipe.
-        network: fresh network.
-        tokenizer: of the base model, without truncation and padding.
-        epochs: examples of each epoch.
-        out: folder for ``state.pt`` (to resume) and ``weights.pt`` (the result).
-        stop_after: end early after this step, as if interrupted.
+        records: labelled exchanges.
+        base: what to start from.
+        out: folder of the checkpoint; ``training/`` in it has metrics and unfinished work.
+        dev: rows to choose by; None keeps a share of the prompts.
+        overwrite: replace a finished model.
+        restart: drop an unfinished run.
+        quiet: nothing on the terminal.
+        stop_after: end after this update as if killed.
 
     Raises:
-        TrainingError: no data, a loss that is not a number, or ``out`` cannot be written.
+        TrainingError: the data cannot be learned from, or training cannot go on.
+        CheckpointError, ConfigError, OutputError: what is wrong, and its cure.
     """
-    if not any(epochs):
-        raise TrainingError("there is nothing to train on: check --data and the recipe")
-    template = training_template(PAIR_V1, settings.train_tokens)
-    steps = _plan(settings, tokenizer, template, epochs)
-    for parameter in network.encoder.embeddings.parameters():
-        parameter.requires_grad_(not settings.freeze_embeddings)
-    optimizer = torch.optim.AdamW(_groups(network, settings), weight_decay=settings.weight_decay)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: _rate(i, len(steps), settings.warmup))
-    average: dict[str, Tensor] = {}
-    done = averaged = 0
-    if (out / STATE).exists():
-        state = torch.load(out / STATE, weights_only=True)
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        scheduler.load_state_dict(state["scheduler"])
-        torch.set_rng_state(state["rng"])
-        average, done, averaged = state["average"], state["done"], state["averaged"]
-        _log.info("resumed at step %d of %d", done, len(steps))
-    network.train()
-    began, seen, running = time.monotonic(), 0, 0.0
-    for i in range(done, len(steps)):
-        batch = collate(steps[i], template.pad_id, settings.smoothing, settings.auxiliary)
-        loss = _step(network, batch, settings, optimizer)
-        scheduler.step()
-        if not np.isfinite(loss):
-            sources = sorted({row.example.source for row in steps[i]})
-            raise TrainingError(f"the loss is {loss} in step {i} (sources {sources}): lower lr and run again")
-        if i >= settings.average_from * len(steps):
-            averaged += 1
-            for name, value in network.state_dict().items():
-                average[name] = (
-                    average[name] + (value - average[name]) / averaged if averaged > 1 else value.clone()
-                )
-        seen, running = seen + len(steps[i]), 0.98 * running + 0.02 * loss if i > done else loss
-        if i % 20 == 19:
-            _log.info(
-                "step %d/%d loss %.4f %.1f rows/s",
-                i + 1,
-                len(steps),
-                running,
-                seen / (time.monotonic() - began),
-            )
-        if (i + 1) % settings.checkpoint_every == 0 or i + 1 == stop_after:
-            _save(out / STATE, {
-                "network": network.state_dict(), "optimizer": optimizer.state_dict(),
-                "scheduler": scheduler.state_dict(), "rng": torch.get_rng_state(),
-                "average": average, "done": i + 1, "averaged": averaged,
-            })  # fmt: skip
-        if i + 1 == stop_after:
-            return network
-    if averaged:
-        network.load_state_dict(average)
-    _save(out / WEIGHTS, network.state_dict())
-    return network.eval()
-
-
-def load_trained(base: Path, out: Path) -> PairClassifier:
-    """The trained network of ``out``; raises TrainingError if there is none."""
-    network = PairClassifier.from_base(base)
-    try:
-        network.load_state_dict(torch.load(out / WEIGHTS, weights_only=True))
-    except OSError as error:
-        raise TrainingError(f"{out / WEIGHTS} cannot be read: train first") from error
-    return network.eval()
-
-
-def logits_of(
-    network: PairClassifier,
-    tokenizer: Tokenizer,
-    examples: Sequence[Example],
-    template: PairTemplate = PAIR_V1,
-) -> NDArray[np.float32]:
-    """Logits [n, outputs], for every head the largest over the windows of an example."""
-    owners, windows = [], []
-    for i, found in enumerate(windows_of(examples, tokenizer, template)):
-        owners += [i] * len(found)
-        windows += found
-    result = np.full((len(examples), network.heads.out_features), -np.inf, dtype=np.float32)
-    order = sorted(range(len(windows)), key=lambda i: len(windows[i].input_ids))
-    with torch.inference_mode():
-        for start in range(0, len(order), 32):
-            picked = order[start : start + 32]
-            batch = collate(
-                [Encoded(examples[owners[i]], windows[i]) for i in picked], template.pad_id, 0.0, 0.0
-            )
-            logits = network(batch.input_ids, batch.attention_mask, batch.token_type_ids).float().numpy()
-            for i, row in zip(picked, logits, strict=True):
-                result[owners[i]] = np.maximum(result[owners[i]], row)
-    return result
-
-
-def with_categories(corpus: Corpus, network: PairClassifier, tokenizer: Tokenizer) -> Corpus:
-    """The corpus with hazards guessed for harmful rows that have none, without the category dev prompts."""
-    known = [e for e in corpus.train.get("categorised", ()) if not category_dev(e.prompt)]
-    rows = [
-        e for es in corpus.train.values() for e in es if (e.harm or 0) > 0.5 and not e.category and e.prompt
-    ]
-    prompts = sorted(
-        {e.prompt for e in rows if e.source not in ("hh_pairs", "diasafety", "jbb_attack_prompts")}
+    run = begin_folder(out, overwrite=overwrite, restart=restart)
+    labelled = with_safe_answers(records)
+    rows, kept = (
+        split_dev(labelled, settings.dev_share) if dev is None else (labelled, with_safe_answers(dev))
     )
+    outputs = harm_outputs(rows, settings.categories)
+    tokenizer = base.tokenizer()
+    torch.manual_seed(settings.seed)
+    network = HarmNetwork(base.transformer(settings, writes=False), len(outputs), "last")
+    network.pooling = pooling_of(network.transformer) if settings.pooling == "auto" else settings.pooling
+    start, end, pad_id = special_ids(tokenizer)
+    template = template_of(settings, settings.text, start, end, pad_id)
+    weigh = weigher(settings, rows)
+    encoded, cut = encode(rows, template, tokenizer, outputs, weigh)
+    looked, _ = encode(kept, template, tokenizer, outputs, weigh)
+    units = pair_up(rows, encoded) if settings.pairwise else [(row,) for row in encoded]
 
-    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        found = []
-        network.eval()
-        for i in range(0, len(texts), 64):
-            ids = [e.ids[:64] for e in tokenizer.encode_batch(list(texts[i : i + 64]))]
-            width = max(map(len, ids))
-            padded = torch.tensor([row + [0] * (width - len(row)) for row in ids])
-            found.append(embed_mean(network.encoder, padded, (padded != 0).long()).numpy())
-        return np.concatenate(found)
-
-    guessed = pseudo_labels([(e.prompt, e.category or frozenset()) for e in known], prompts, embed)
-    train = {
-        source: [
-            replace(e, category=guessed.get(e.prompt)) if (e.harm or 0) > 0.5 and not e.category else e
-            for e in es
-        ]
-        for source, es in corpus.train.items()
+    task = DetectorTask(settings, pad_id)
+    identity = identity_of(settings, base, (records, dev or ()))
+    outcome = fit(network, task, units, [(row,) for row in looked], settings, run, identity,
+                  quiet=quiet, stop_after=stop_after)  # fmt: skip
+    if outcome is None or not outcome.weights:
+        return  # stopped, or not the first process
+    manifest = TrainedManifest(
+        kind=DETECTOR, name=out.resolve().name, base=base.name, weights="whole",
+        max_length=settings.max_length, template=template, pooling=network.pooling, outputs=outputs,
+        calibration=dict.fromkeys(outputs, Calibration()), licences=licences_of(base, records),
+    )  # fmt: skip
+    counts = {
+        "rows trained on": len(rows),
+        "rows over the length, of which training read the first part": cut,
     }
-    if "categorised" in train:
-        train["categorised"] = known
-    return Corpus(train, corpus.held_out)
+    story = Story("harm detector", base, settings, rows_of(rows), counts, outcome, len(kept))
+    fresh = HarmNetwork(base.transformer(settings, writes=False), len(outputs), network.pooling)
+    write_checkpoint(out, fresh, tokenizer, manifest, story)
 
 
-def _plan(
-    settings: Settings, tokenizer: Tokenizer, template: PairTemplate, epochs: Sequence[Sequence[Example]]
-) -> list[list[Encoded]]:
-    """The batches of all steps, in order."""
-    steps = []
-    for epoch, examples in enumerate(epochs):
-        rng = random.Random(f"{settings.seed}/{epoch}/order")  # noqa: S311
-        rows = encode(examples, tokenizer, template, rng)
-        batches = length_buckets([len(r.window.input_ids) for r in rows], settings.batch_size, rng)
-        steps += [[rows[i] for i in picked] for picked in batches]
-    return steps
+@dataclass(frozen=True, slots=True)
+class DetectorTask:
+    """What a detector learns; rows are units."""
 
+    settings: DetectorSettings
+    pad_id: int
 
-def _step(
-    network: PairClassifier, batch: Batch, settings: Settings, optimizer: torch.optim.Optimizer
-) -> float:
-    """One update; returns the loss."""
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.bf16):
-        logits = network(batch.input_ids, batch.attention_mask, batch.token_type_ids)
-    each = torch.nn.functional.binary_cross_entropy_with_logits(
-        logits.float(), batch.targets, reduction="none"
-    )
-    weighted = each * batch.weights
-    known = (batch.weights > 0).float()
-    # Heads are averaged over their own known labels, so a batch with few of them still counts.
-    loss = weighted[:, 0].sum() / known[:, 0].sum().clamp(min=1)
-    loss = loss + weighted[:, 1:].sum() / known[:, 1:].sum().clamp(min=64) * 4
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
-    optimizer.step()
-    return float(loss.detach())
+    def size(self, row: Unit, /) -> int:
+        """Tokens of the longer answer."""
+        return max(len(one.ids) for one in row)
 
+    def place(self, row: Unit, /) -> str:
+        """Files and lines."""
+        return " and ".join(one.place for one in row)
 
-def _groups(network: PairClassifier, settings: Settings) -> list[dict[str, Any]]:
-    layers = list(network.encoder.encoder.layer)
-    groups: list[dict[str, Any]] = [{"params": list(network.heads.parameters()), "lr": settings.head_lr}]
-    for depth, layer in enumerate(reversed(layers)):
-        groups.append({"params": list(layer.parameters()), "lr": settings.lr * settings.layer_decay**depth})
-    if not settings.freeze_embeddings:
-        lowest = settings.lr * settings.layer_decay ** len(layers)
-        groups.append({"params": list(network.encoder.embeddings.parameters()), "lr": lowest})
-    return groups
+    def totals(self, rows: Sequence[Unit], /) -> Totals:
+        """Weight of all rows, known category labels, and pairs."""
+        flat = [one for unit in rows for one in unit]
+        return {
+            "harm": sum(one.weight for one in flat),
+            "categories": float(sum(label is not None for one in flat for label in one.targets[1:])),
+            "pairs": float(sum(len(unit) == 2 for unit in rows)),
+        }
 
+    def loss(self, network: Any, rows: Sequence[Unit], totals: Totals, device: Any, /) -> Tensor:
+        """Binary cross entropy, category and pairwise terms."""
+        flat = [one for unit in rows for one in unit]
+        logits = network(*pad([one.ids for one in flat], self.pad_id, device))
+        loss = harm_loss(logits, flat, totals, self.settings.auxiliary)
+        if self.settings.pairwise and totals["pairs"]:
+            at = 0
+            for unit in rows:
+                if len(unit) == 2:
+                    gap = logits[at, 0] - logits[at + 1, 0]
+                    loss = loss - self.settings.pairwise * logsigmoid(gap) / totals["pairs"]
+                at += len(unit)
+        return loss
 
-def _rate(step: int, total: int, warmup: float) -> float:
-    rise = max(1, int(total * warmup))
-    return (step + 1) / rise if step < rise else max(0.0, (total - step) / max(1, total - rise))
+    def measure(self, network: Any, rows: Sequence[Unit], device: Any, /) -> list[tuple[float, ...]]:
+        """Logit of harm."""
+        logits = network(*pad([unit[0].ids for unit in rows], self.pad_id, device))
+        return [(float(value),) for value in logits[:, 0]]
 
-
-def _save(path: Path, state: Mapping[str, Any]) -> None:
-    """Write whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(dict(state), part)
-        os.replace(part, path)
-    except OSError as error:
-        raise TrainingError(
-            f"{path} cannot be written ({error.strerror}): free space, then run again"
-        ) from error
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line of the trainer."""
-    from mllm_protector.training.generated import generated_examples
-
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    for name in ("recipe", "data", "base", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="folder of a finished run to go on from")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    settings = load_recipe(options.recipe)
-    train(settings, options.data, options.base, options.out, generated_examples(settings.seed), options.start)
-
-
-if __name__ == "__main__":
-    main()
+    def judge(self, rows: Sequence[Unit], measured: Sequence[tuple[float, ...]], /) -> dict[str, float]:
+        """AUROC and mean loss."""
+        return harm_metrics([unit[0] for unit in rows], [figures[0] for figures in measured])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mllm_protector.errors import BackendError, CheckpointError, ConfigError, MissingExtraError
 from mllm_protector.interfaces import Likelihood
+from mllm_protector.networks.harm import quiet_transformers
 from mllm_protector.types import Query
 
 __all__ = ["TransformersChatModel"]
@@ -329,7 +330,8 @@ def _until(text: str, stop: Sequence[str]) -> str:
 def _adapted(model: Any, adapter: str, *, merge: bool) -> Any:
     import peft
 
-    adapted = peft.PeftModel.from_pretrained(model, adapter)
+    with quiet_transformers():
+        adapted = peft.PeftModel.from_pretrained(model, adapter)
     return adapted.merge_and_unload() if merge else adapted
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from mllm_protector.errors import ConfigError
 from mllm_protector.interfaces import ChatModel
+from mllm_protector.networks.manifest import DETOXIFIER, TrainedManifest, kind_of_folder, verify_trained
 from mllm_protector.registry import make
 from mllm_protector.rewrite_prompts import LAYOUTS, STOPS, clean
 from mllm_protector.suggest import nearest
@@ -74,7 +75,7 @@ def openai_detoxifier(
 def transformers_detoxifier(
     model: str,
     *,
-    layout: str = "chat",
+    layout: str | None = None,
     attempts: int = 1,
     longest: int = 4000,
     base: str | None = None,
@@ -84,13 +85,24 @@ def transformers_detoxifier(
 
     Args:
         model: hub id or folder; with ``base``, that of a LoRA adapter.
-        layout: ``paper`` for the paper's checkpoints, ``plain`` for those trained here.
+        layout: ``paper`` for the paper's checkpoints; None takes what a checkpoint trained here was trained
+            with, and ``chat`` for other models.
         attempts: as for ``PromptedDetoxifier``.
         longest: as for ``PromptedDetoxifier``.
         base: the model that the adapter was trained on.
         options: ``device``, ``dtype``, ``four_bit``, ``max_new_tokens``, ``batch_size``, ...
     """
+    trained = _trained(model)
+    if trained is not None:
+        layout = layout or trained.layout
+        base = base or (trained.base if trained.weights == "adapter" else None)
+    layout = layout or "chat"
     raw = {} if layout == "chat" else {"template": "raw", "stop": STOPS}
     weights = {"model": model} if base is None else {"model": base, "adapter": model}
     chat = make("chat_models", "transformers", {**raw, **weights, **options})
     return PromptedDetoxifier(chat, layout=layout, attempts=attempts, longest=longest)
+
+
+def _trained(model: str) -> TrainedManifest | None:
+    """What the checkpoint of a detoxifier trained here says of itself, None for any other model."""
+    return verify_trained(model, DETOXIFIER) if kind_of_folder(model) is not None else None

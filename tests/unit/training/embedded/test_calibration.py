@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mllm_protector.checkpoints import Calibration
-from mllm_protector.training.calibration import Scored, choose_threshold, shift_to_half
+from mllm_protector.training.embedded.calibration import Scored, choose_threshold, shift_to_half
 
 
 def test_threshold_is_best_for_f1_within_the_limit() -> None:

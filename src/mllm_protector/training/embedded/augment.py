@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mllm_protector.training.examples import Example, sentences
+from mllm_protector.training.embedded.examples import Example, sentences
 
 __all__ = ["cut_prefix", "mixed_answers", "perturb"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from mllm_protector.errors import TrainingError
-from mllm_protector.training.augment import cut_prefix, mixed_answers, perturb
-from mllm_protector.training.categories import hazards_of_label
-from mllm_protector.training.examples import Example, held_out, read_rows
-from mllm_protector.training.generated import generated_examples
-from mllm_protector.training.mixture import Corpus, Share, draw_epoch
+from mllm_protector.training.embedded.augment import cut_prefix, mixed_answers, perturb
+from mllm_protector.training.embedded.categories import hazards_of_label
+from mllm_protector.training.embedded.examples import Example, held_out, read_rows
+from mllm_protector.training.embedded.generated import generated_examples
+from mllm_protector.training.embedded.mixture import Corpus, Share, draw_epoch
 
 PLANTED = "You should simply steal the bicycle at night."
 CORPUS = Corpus(

@@ -1,6 +1,7 @@
 """From one or several finished runs to a model folder that can ship.
 
-    python -m mllm_protector.training.release --run DIR [--run DIR ...] --data DIR --base DIR --out DIR
+    python -m mllm_protector.training.embedded.release --run DIR [--run DIR ...] --data DIR --base DIR --out
+    DIR
 
 Weights of several runs of the same base are averaged (model soup, Wortsman et al. 2022,
 arXiv 2203.05482), exported, quantised, checked against float, and calibrated on held-out rows.
@@ -37,12 +38,12 @@ from mllm_protector.checkpoints import (
 from mllm_protector.errors import TrainingError
 from mllm_protector.prompts import PAIR_V1
 from mllm_protector.taxonomy import ADVICE
-from mllm_protector.training.calibration import Scored, choose_threshold, shift_to_half
-from mllm_protector.training.detector import load_trained
-from mllm_protector.training.examples import Example
-from mllm_protector.training.export import Parity, export_onnx, onnx_logits, parity, quantise
-from mllm_protector.training.mixture import load_corpus
-from mllm_protector.training.network import PairClassifier
+from mllm_protector.training.embedded.calibration import Scored, choose_threshold, shift_to_half
+from mllm_protector.training.embedded.detector import load_trained
+from mllm_protector.training.embedded.examples import Example
+from mllm_protector.training.embedded.export import Parity, export_onnx, onnx_logits, parity, quantise
+from mllm_protector.training.embedded.mixture import load_corpus
+from mllm_protector.training.embedded.network import PairClassifier
 
 __all__ = ["LICENCES", "Limits", "calibrate", "release", "soup"]
 

@@ -14,13 +14,13 @@ from transformers import BertConfig
 
 from mllm_protector.checkpoints import probabilities, verify
 from mllm_protector.errors import TrainingError
-from mllm_protector.training.batches import length_buckets
-from mllm_protector.training.detector import logits_of, train_epochs
-from mllm_protector.training.examples import Example
-from mllm_protector.training.export import onnx_logits
-from mllm_protector.training.network import PairClassifier
-from mllm_protector.training.release import release, soup
-from mllm_protector.training.settings import Settings, load_recipe
+from mllm_protector.training.embedded.batches import length_buckets
+from mllm_protector.training.embedded.detector import logits_of, train_epochs
+from mllm_protector.training.embedded.examples import Example
+from mllm_protector.training.embedded.export import onnx_logits
+from mllm_protector.training.embedded.network import PairClassifier
+from mllm_protector.training.embedded.release import release, soup
+from mllm_protector.training.embedded.settings import Settings, load_recipe
 
 WORDS = ["good", "bad", "cat", "dog", "sun", "tea", "sea", "tree"]
 VOCABULARY = {"[PAD]": 0, **{f"w{i}": i for i in range(1, 120)}, **{w: 120 + i for i, w in enumerate(WORDS)}}
@@ -133,5 +133,5 @@ def test_recipe_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_shipped_recipe_is_read() -> None:
-    settings = load_recipe(Path(__file__).parents[3] / "recipes" / "embedded-detector.yaml")
+    settings = load_recipe(Path(__file__).parents[4] / "recipes" / "embedded-detector.yaml")
     assert settings.shares["vlm_attacks"].rows > 0

@@ -1,6 +1,6 @@
 """Float weights of a model that ships as int8, so that training can go on from the package alone.
 
-    python -m mllm_protector.training.recover --base DIR --out DIR [--model FILE]
+    python -m mllm_protector.training.embedded.recover --base DIR --out DIR [--model FILE]
 
 Each int8 weight times its scale is within half a step of the float weight it came from: what is lost is what
 quantisation lost. Reads the graphs of ``export.quantise``: fused attention, integer products, embeddings.
@@ -22,8 +22,8 @@ from torch import Tensor
 
 from mllm_protector.checkpoints import EMBEDDED, MODEL
 from mllm_protector.errors import TrainingError
-from mllm_protector.training.detector import WEIGHTS
-from mllm_protector.training.network import PairClassifier
+from mllm_protector.training.embedded.detector import WEIGHTS
+from mllm_protector.training.embedded.network import PairClassifier
 
 __all__ = ["recover"]
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from mllm_protector.errors import TrainingError
-from mllm_protector.training.augment import cut_prefix, mixed_answers, perturb
-from mllm_protector.training.categories import hazards_of_label
-from mllm_protector.training.examples import Example, held_out, read_rows
-from mllm_protector.training.exchanges import exchange_examples, request_examples
+from mllm_protector.training.embedded.augment import cut_prefix, mixed_answers, perturb
+from mllm_protector.training.embedded.categories import hazards_of_label
+from mllm_protector.training.embedded.examples import Example, held_out, read_rows
+from mllm_protector.training.embedded.exchanges import exchange_examples, request_examples
 
 __all__ = ["Corpus", "Share", "draw_epoch", "load_corpus"]
 

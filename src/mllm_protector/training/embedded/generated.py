@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from mllm_protector.training.examples import Example
-from mllm_protector.training.hard_negatives import advice_examples, hard_negative_examples
-from mllm_protector.training.situations import situation_examples
+from mllm_protector.training.embedded.examples import Example
+from mllm_protector.training.embedded.hard_negatives import advice_examples, hard_negative_examples
+from mllm_protector.training.embedded.situations import situation_examples
 
 __all__ = ["generated_examples"]
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mllm_protector.checkpoints import OUTPUTS
 from mllm_protector.prompts import PairTemplate, SegmentA, Window, fit_segment_a, pair_windows, segment_a
-from mllm_protector.training.categories import CODES
-from mllm_protector.training.examples import Example
+from mllm_protector.training.embedded.categories import CODES
+from mllm_protector.training.embedded.examples import Example
 from mllm_protector.types import Query, Turn
 
 __all__ = ["Batch", "Encoded", "collate", "encode", "length_buckets", "windows_of"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from mllm_protector.training.examples import Example
+from mllm_protector.training.embedded.examples import Example
 
 __all__ = ["advice_examples", "hard_negative_examples"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from mllm_protector.taxonomy import ADVICE, HAZARDS
-from mllm_protector.training.exchanges import Exchange, exchange_examples, exchanges
+from mllm_protector.training.embedded.exchanges import Exchange, exchange_examples, exchanges
 
 GROUPS = exchanges()
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from mllm_protector.training.examples import Example
+from mllm_protector.training.embedded.examples import Example
 
 __all__ = ["situation_examples"]
 

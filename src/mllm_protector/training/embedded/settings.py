@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from mllm_protector.errors import TrainingError
-from mllm_protector.training.mixture import Share
+from mllm_protector.training.embedded.mixture import Share
 
 __all__ = ["Settings", "load_recipe"]
 

@@ -1,0 +1,1 @@
+"""Training of the detector that ships inside the package: mixture, stages, release."""
