@@ -37,7 +37,7 @@ from mllm_protector.training.embedded.batches import (
 from mllm_protector.training.embedded.categories import category_dev, pseudo_labels
 from mllm_protector.training.embedded.examples import Example
 from mllm_protector.training.embedded.mixture import Corpus, draw_epoch, load_corpus
-from mllm_protector.training.embedded.network import PairClassifier, embed_mean
+from mllm_protector.training.embedded.network import PairClassifier, embed_mean, soup
 from mllm_protector.training.embedded.settings import Settings, load_recipe
 
 __all__ = ["load_trained", "logits_of", "train", "train_epochs"]
@@ -52,11 +52,11 @@ def train(
     base: Path,
     out: Path,
     generated: Sequence[Example],
-    start: Path | None = None,
+    start: Sequence[Path] = (),
 ) -> PairClassifier:
     """Train from the files of ``data`` on the encoder in ``base``; weights go to ``out``.
 
-    With ``start``, the folder of a finished run, training goes on from its weights.
+    With ``start``, folders of finished runs, training goes on from the mean of their weights.
     """
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
@@ -65,8 +65,8 @@ def train(
     tokenizer.no_padding()
     network = PairClassifier.from_base(base)
     corpus = with_categories(load_corpus(data), network, tokenizer)
-    if start is not None:
-        network = load_trained(base, start).train()
+    if start:
+        network = soup([load_trained(base, run) for run in start]).train()
     epochs = [
         draw_epoch(corpus, settings.shares, generated, seed=settings.seed, epoch=epoch)
         for epoch in range(settings.epochs)
@@ -291,7 +291,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     for name in ("recipe", "data", "base", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="folder of a finished run to go on from")
+    parser.add_argument(
+        "--start",
+        type=Path,
+        action="append",
+        default=[],
+        help="run to go on from; of several, their mean",
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     settings = load_recipe(options.recipe)

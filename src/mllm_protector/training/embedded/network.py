@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 
 from mllm_protector.checkpoints import OUTPUTS
+from mllm_protector.errors import TrainingError
 
-__all__ = ["PairClassifier", "embed_mean"]
+__all__ = ["PairClassifier", "embed_mean", "soup"]
 
 
 class PairClassifier(nn.Module):
@@ -55,3 +57,16 @@ def embed_mean(encoder: PreTrainedModel, input_ids: Tensor, attention_mask: Tens
         states = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(states.dtype)
         return nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
+
+
+def soup(networks: Sequence[PairClassifier]) -> PairClassifier:
+    """The first network with the mean of all weights (model soup, Wortsman et al. 2022, arXiv 2203.05482)."""
+    if not networks:
+        raise TrainingError("there are no networks to take the mean of: name at least one run")
+    states = [network.state_dict() for network in networks]
+    mean = {
+        name: torch.stack([s[name].float() for s in states]).mean(0).to(v.dtype)
+        for name, v in states[0].items()
+    }
+    networks[0].load_state_dict(mean)
+    return networks[0].eval()

@@ -18,7 +18,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
@@ -43,9 +42,9 @@ from mllm_protector.training.embedded.detector import load_trained
 from mllm_protector.training.embedded.examples import Example
 from mllm_protector.training.embedded.export import Parity, export_onnx, onnx_logits, parity, quantise
 from mllm_protector.training.embedded.mixture import load_corpus
-from mllm_protector.training.embedded.network import PairClassifier
+from mllm_protector.training.embedded.network import PairClassifier, soup
 
-__all__ = ["LICENCES", "Limits", "calibrate", "release", "soup"]
+__all__ = ["LICENCES", "Limits", "calibrate", "release"]
 
 _log = logging.getLogger(__name__)
 
@@ -103,19 +102,6 @@ LIMITS = Limits(
         "justeval_safety": 0.0,
     },
 )  # fmt: skip
-
-
-def soup(networks: Sequence[PairClassifier]) -> PairClassifier:
-    """The first network with the mean of all weights."""
-    if not networks:
-        raise TrainingError("nothing to release: name at least one run")
-    states = [network.state_dict() for network in networks]
-    mean = {
-        name: torch.stack([s[name].float() for s in states]).mean(0).to(v.dtype)
-        for name, v in states[0].items()
-    }
-    networks[0].load_state_dict(mean)
-    return networks[0].eval()
 
 
 def calibrate(

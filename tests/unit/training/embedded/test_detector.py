@@ -17,9 +17,10 @@ from mllm_protector.errors import TrainingError
 from mllm_protector.training.embedded.batches import length_buckets
 from mllm_protector.training.embedded.detector import logits_of, train_epochs
 from mllm_protector.training.embedded.examples import Example
-from mllm_protector.training.embedded.export import onnx_logits
-from mllm_protector.training.embedded.network import PairClassifier
-from mllm_protector.training.embedded.release import release, soup
+from mllm_protector.training.embedded.export import export_onnx, onnx_logits
+from mllm_protector.training.embedded.network import PairClassifier, soup
+from mllm_protector.training.embedded.recover import recover
+from mllm_protector.training.embedded.release import release
 from mllm_protector.training.embedded.settings import Settings, load_recipe
 
 WORDS = ["good", "bad", "cat", "dog", "sun", "tea", "sea", "tree"]
@@ -87,6 +88,21 @@ def test_release_writes_a_folder_that_loads_and_agrees(trained: PairClassifier, 
     harmful = np.array([bool(e.harm) for e in rows])
     assert flagged[harmful].mean() > 0.6
     assert not flagged[~harmful].any()
+
+
+def test_weights_come_back_from_the_int8_file(trained: PairClassifier, tmp_path: Path) -> None:
+    release(trained, tokenizer(), examples(60), tmp_path, "tiny", "# card\n")
+    found = recover(tmp_path / "model.onnx", network(seed=7)).state_dict()
+    for name, value in trained.state_dict().items():
+        assert torch.allclose(found[name], value, atol=float(value.abs().max()) / 100), name
+
+
+def test_a_model_of_another_kind_is_not_recovered(trained: PairClassifier, tmp_path: Path) -> None:
+    export_onnx(trained, tmp_path / "float.onnx")
+    with pytest.raises(TrainingError, match=r"float\.onnx is no release"):
+        recover(tmp_path / "float.onnx", network())
+    with pytest.raises(TrainingError, match=r"cannot be read as ONNX"):
+        recover(tmp_path / "absent.onnx", network())
 
 
 def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
