@@ -5,7 +5,7 @@ DATA ?= ../data
 WITH_DATA := detector planted obfuscation generalisation detoxification utility defences ocr third_party
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test proof check format bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -29,6 +29,15 @@ demo: .venv/base  ## guard the example exchanges with the embedded default
 test: .venv/dev  ## run the tests
 	$(BIN)/python -m pytest
 
+# litellm's proxy pins much of what we do too, so it lives in an environment of its own.
+.venv-proof/done: pyproject.toml
+	test -x .venv-proof/bin/python || $(PYTHON) -m venv .venv-proof
+	.venv-proof/bin/python -m pip install -q --disable-pip-version-check -e '.[gateway]' 'litellm[proxy]>=1.80' openai pytest hypothesis
+	touch $@
+
+proof: .venv-proof/done  ## run the litellm proxy itself in front of the gateway's guardrail route
+	.venv-proof/bin/python -m pytest tests/proof/proof_litellm.py
+
 check: .venv/dev  ## lint, format, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,4 +58,4 @@ bench: .venv/dev  ## run the benchmarks; DATA=folder of the labelled data (laten
 	else echo "no data at '$(DATA)': pass DATA=folder to run $(WITH_DATA)"; fi
 
 clean:  ## remove what was built
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-proof build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -21,6 +21,7 @@ class Running:
 
     def __init__(self, app: Any) -> None:
         config = uvicorn.Config(app, port=0, log_level="critical", lifespan="on", timeout_graceful_shutdown=3)
+        self.app = app
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 

@@ -13,8 +13,7 @@ from typing import Any
 
 import httpx
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -25,22 +24,30 @@ from mllm_protector.gateway.batching import Batcher
 from mllm_protector.gateway.clients import ClientBook, Slot
 from mllm_protector.gateway.fetching import Fetcher
 from mllm_protector.gateway.guard import Guard, Origin
+from mllm_protector.gateway.handlers import HANDLERS
 from mllm_protector.gateway.media import MediaReader, Seen
-from mllm_protector.gateway.messages import passed_error, reply_json, request_json, told_headers
+from mllm_protector.gateway.messages import (
+    Json,
+    passed_error,
+    reply_json,
+    request_body,
+    request_json,
+    told_headers,
+)
 from mllm_protector.gateway.metrics import Metrics
+from mllm_protector.gateway.openapi import document
 from mllm_protector.gateway.policies import PolicyBook
-from mllm_protector.gateway.problems import RequestError, upstream_problem
+from mllm_protector.gateway.problems import STOPPING, RequestError, shutting_down, upstream_problem
 from mllm_protector.gateway.settings import GatewaySettings
 from mllm_protector.gateway.streams import GuardedStream
 from mllm_protector.gateway.upstream import Reply, Upstream
-from mllm_protector.gateway.wire import chat_query, requested_policy
+from mllm_protector.gateway.wire import chat_query, requested_policies
 from mllm_protector.protector import Protector
 from mllm_protector.types import Action, Exchange, Query
 
 __all__ = ["create_app"]
 
 _log = logging.getLogger("mllm_protector.gateway")
-_JSON = ("application/json", "")
 Handler = Callable[["Gateway", Request, "Call"], Awaitable[Response]]
 
 
@@ -85,17 +92,21 @@ class Gateway:
         self.media = MediaReader(settings, self.metrics, fetcher)
         self.guard = Guard(self.batcher, self.metrics, self.audit)
         self.ready = False
+        self._streams: set[GuardedStream] = set()
         self._closing: set[asyncio.Future[None]] = set()
 
     @asynccontextmanager
-    async def life(self, _: Starlette) -> AsyncIterator[None]:
+    async def life(self, _: Starlette) -> AsyncIterator[dict[str, Any]]:
         """Warm the models, then serve until told to stop."""
+        stopping = asyncio.Event()
         async with self.batcher:
-            chores = [asyncio.create_task(self._reload()), asyncio.create_task(self._watch())]
+            chores = [
+                asyncio.create_task(c) for c in (self._reload(), self._watch(), self._end_streams(stopping))
+            ]
             await self.batcher.detect(self.policies.choose(None), [Exchange(Query("Hi"), "Hello there.")])
             self.ready = True
             try:
-                yield
+                yield {STOPPING: stopping}
             finally:
                 self.ready = False
                 for chore in chores:
@@ -112,6 +123,15 @@ class Gateway:
             good, broken = await asyncio.to_thread(self.policies.reload)
             self.metrics.reloads.labels("done").inc(len(good))
             self.metrics.reloads.labels("broken").inc(len(broken))
+            self.metrics.broken.set(len(self.policies.broken))
+
+    async def _end_streams(self, stopping: asyncio.Event) -> None:
+        """Once the server is told to stop, give streams their time and then a proper end."""
+        await stopping.wait()
+        self.ready = False
+        await asyncio.sleep(self.settings.timeouts.shutdown)
+        for stream in self._streams:
+            stream.end(shutting_down())
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -145,7 +165,7 @@ class Gateway:
             return found
 
         own = call.body.pop("protector", None)
-        raw = call.raw if own is None else json.dumps(call.body, ensure_ascii=False).encode()
+        raw = call.raw if own is None else json.dumps(call.body).encode()
         if call.body.get("stream"):
             return await self._stream(request, call, raw, seen)
         reply = await self.upstream.chat(raw, request.headers)
@@ -168,7 +188,7 @@ class Gateway:
             )
         new = {**answer, "choices": [rewrite_choice(c, o) for c, o in zip(choices, outcomes, strict=True)]}
         headers.pop("content-type", None)
-        return JSONResponse(new, 200, headers)
+        return Json(new, 200, headers)
 
     async def _stream(
         self, request: Request, call: Call, raw: bytes, seen: Callable[[], Awaitable[Seen]]
@@ -192,6 +212,7 @@ class Gateway:
         )
 
         async def body() -> AsyncIterator[bytes]:
+            self._streams.add(stream)
             try:
                 async for part in stream.events():
                     yield part
@@ -200,6 +221,7 @@ class Gateway:
                 raise
             finally:
                 call.slot.leave()
+                self._streams.discard(stream)
                 # In a task of its own: this one may be cancelled already, and the model must be told to stop.
                 self._closing.add(closing := asyncio.ensure_future(_finish(stream, opened)))
                 closing.add_done_callback(self._closing.discard)
@@ -212,7 +234,9 @@ class Gateway:
         """Pass the upstream's list through."""
         self.clients.find(request.headers)
         reply = await self.upstream.models(request.headers)
-        return Response(reply.body, reply.status, dict(reply.headers))
+        if reply.status != 200:
+            return passed_error(reply, await reply_json(reply))
+        return Response(reply.body, 200, dict(reply.headers))
 
     # -- around every request -----------------------------------------------------------------------
 
@@ -225,12 +249,12 @@ class Gateway:
             try:
                 slot = self.clients.enter(client := self.clients.find(request.headers), began)
                 try:
-                    raw = await self._body(request)
+                    raw = await request_body(request, self.settings.limits)
                     body = await request_json(raw)
-                    wanted = requested_policy(request.headers, body)
-                    protector = self.policies.choose(wanted, client.policies)
+                    wanted: list[str | None] = [*requested_policies(request.headers, body)]
+                    found = [self.policies.choose(name, client.policies) for name in wanted or [None]]
                     origin = Origin(uuid.uuid4().hex, path, client.name)
-                    call = Call(origin, protector, body, raw, slot)
+                    call = Call(origin, found[0], body, raw, slot)
                     response = await handler(self, request, call)
                     status = response.status_code
                 except BaseException:
@@ -242,36 +266,16 @@ class Gateway:
             except RequestError as problem:
                 status = problem.status
                 raise
+            except RecursionError as error:
+                status = 400
+                raise RequestError(
+                    400, "nested_too_deep", "the request or its answer nests too deep"
+                ) from error
             finally:
                 self.metrics.requests.labels(path, str(status)).inc()
                 self.metrics.seconds.labels(path).observe(loop.time() - began)
 
         return Route(path, serve, methods=["POST"])
-
-    async def _body(self, request: Request) -> bytes:
-        limits = self.settings.limits
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in _JSON:
-            raise RequestError(415, "unsupported_media_type", "send the body as application/json")
-        if request.headers.get("content-encoding", "identity") != "identity":
-            raise RequestError(415, "unsupported_encoding", "send the body without content-encoding")
-        most = int(limits.body_mb * 1_000_000)
-        too_large = RequestError(413, "body_too_large", f"the body is over {limits.body_mb:g} MB")
-        if int(request.headers.get("content-length") or 0) > most:
-            raise too_large
-        parts, size = [], 0
-        try:
-            async with asyncio.timeout(limits.body_seconds):
-                async for part in request.stream():
-                    size += len(part)
-                    if size > most:
-                        raise too_large
-                    parts.append(part)
-        except TimeoutError as error:
-            raise RequestError(
-                408, "request_timeout", f"the body did not arrive within {limits.body_seconds:g} s"
-            ) from error
-        return b"".join(parts)
 
 
 def create_app(
@@ -298,7 +302,11 @@ def create_app(
 
     async def ready(_: Request) -> Response:
         fit = gateway.ready and gateway.batcher.healthy
-        told = {"status": "ready" if fit else "not ready", "policies": gateway.policies.names()}
+        told = {
+            "status": "ready" if fit else "not ready",
+            "policies": gateway.policies.names(),
+            "broken_policies": sorted(gateway.policies.broken),
+        }
         return JSONResponse(told, 200 if fit else 503)
 
     async def metrics(_: Request) -> Response:
@@ -306,6 +314,9 @@ def create_app(
 
     async def models(request: Request) -> Response:
         return await gateway.models(request)
+
+    async def openapi(_: Request) -> Response:
+        return JSONResponse(document(gateway.settings, gateway.policies.names()))
 
     app = Starlette(
         routes=[
@@ -318,13 +329,9 @@ def create_app(
             Route("/healthz", healthy),
             Route("/readyz", ready),
             Route("/metrics", metrics),
+            Route("/openapi.json", openapi),
         ],
-        exception_handlers={
-            RequestError: _problem,
-            HTTPException: _http,
-            ClientDisconnect: _gone,
-            Exception: _bug,
-        },
+        exception_handlers=HANDLERS,
         lifespan=gateway.life,
     )
     app.state.gateway = gateway
@@ -335,24 +342,3 @@ async def _finish(stream: GuardedStream, opened: AbstractAsyncContextManager[htt
     """Stop reading, then close: the other way round the connection would stay open, and the model busy."""
     await stream.close()
     await opened.__aexit__(None, None, None)
-
-
-async def _problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
-    return JSONResponse(error.body(), error.status, error.headers)
-
-
-async def _http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
-    return await _problem(_, RequestError(error.status_code, code, str(error.detail)))
-
-
-async def _gone(_: Request, error: Exception) -> Response:  # noqa: ARG001 (nobody is there to read it)
-    return Response(status_code=499)
-
-
-async def _bug(_: Request, error: Exception) -> Response:
-    _log.error("a request failed: %s", type(error).__name__, exc_info=error)
-    problem = RequestError(500, "internal_error", "the gateway failed; nothing was let out, see its log")
-    return JSONResponse(problem.body(), 500)

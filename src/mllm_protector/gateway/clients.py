@@ -70,7 +70,7 @@ class ClientBook:
         return not self._keys
 
     def find(self, headers: Mapping[str, str]) -> Client:
-        """Return the client whose key the request carries (``Authorization: Bearer`` or ``api-key``).
+        """Return the client whose key the request carries (``Authorization: Bearer``, or ``[x-]api-key``).
 
         Raises:
             RequestError: 401.
@@ -78,7 +78,8 @@ class ClientBook:
         if self.open:
             return self._anyone
         given = headers.get("authorization", "")
-        key = given[7:].strip() if given[:7].lower() == "bearer " else headers.get("api-key", "")
+        named = headers.get("api-key") or headers.get("x-api-key", "")
+        key = given[7:].strip() if given[:7].lower() == "bearer " else named
         found = None
         for known, client in self._keys:  # all of them, so that time tells nothing
             if hmac.compare_digest(known, key.encode()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -14,6 +15,9 @@ from mllm_protector.errors import MissingExtraError
 __all__ = ["app", "application", "serve"]
 
 app = typer.Typer(add_completion=False)
+
+_LAST_WORDS = 2
+"""Seconds that streams get to end properly once the time to shut down is over."""
 
 _OPTIONS = "MLLM_PROTECTOR_SERVE"
 _HELP = """Guard every answer of an OpenAI-compatible server: point your client here and change nothing else.
@@ -54,6 +58,8 @@ def serve(
         import prometheus_client  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn
+
+        from mllm_protector.gateway.protocol import Protocol
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"serve needs {error.name}, which is missing; pip install 'mllm-protector[gateway]'"
@@ -80,7 +86,9 @@ def serve(
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=int(settings.timeouts.shutdown),
+        http=Protocol,
+        timeout_keep_alive=math.ceil(settings.timeouts.idle),
+        timeout_graceful_shutdown=math.ceil(settings.timeouts.shutdown) + _LAST_WORDS,
     )
 
 

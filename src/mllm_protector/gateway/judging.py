@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from mllm_protector.data.records import protection_to_dict, to_exchange
 from mllm_protector.errors import BackendError, RecordError
 from mllm_protector.gateway.media import Seen
+from mllm_protector.gateway.messages import Json
 from mllm_protector.gateway.problems import RequestError, guard_unavailable
 from mllm_protector.gateway.wire import chat_query
 from mllm_protector.protector import Protector
@@ -36,9 +37,7 @@ async def moderations(gateway: Gateway, _: Request, call: Call) -> Response:
     found = await _detect(gateway, call, [Exchange(Query(""), text) for text in texts])
     threshold = call.protector.policy.threshold
     results = [_moderation(detection, threshold) for detection in found]
-    return JSONResponse(
-        {"id": f"modr-{call.origin.request_id}", "model": "mllm-protector", "results": results}
-    )
+    return Json({"id": f"modr-{call.origin.request_id}", "model": "mllm-protector", "results": results})
 
 
 def _input_text(item: Any, place: int) -> str:
@@ -76,7 +75,7 @@ async def protect(gateway: Gateway, _: Request, call: Call) -> Response:
     for record, parts in zip(told, not_run, strict=True):
         record["policy"], record["request_id"] = call.protector.policy.name, call.origin.request_id
         record["not_run"] = parts
-    return JSONResponse(told[0] if single else {"protections": told})
+    return Json(told[0] if single else {"protections": told})
 
 
 def _unread(query: Query, protector: Protector) -> list[str]:
@@ -115,12 +114,16 @@ def _exchange(record: Any, place: int) -> Exchange:
 
 async def litellm(gateway: Gateway, _: Request, call: Call) -> Response:
     """litellm's generic guardrail: answers are judged and rewritten; requests pass (output is guarded)."""
-    texts = call.body.get("texts") or []
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise _wrong("texts", "must be a list of strings")
-    if call.body.get("input_type") == "request":
-        return JSONResponse({"action": "NONE"})
-    messages = call.body.get("structured_messages") or (call.body.get("request_data") or {}).get("messages")
+    texts = _strings(call.body, "texts")
+    calls = [str(c.get("function")) for c in _objects(call.body, "tool_calls")]
+    data, kind = call.body.get("request_data"), call.body.get("input_type")
+    if not isinstance(data, dict | None):
+        raise _wrong("request_data", "must be an object")
+    if not isinstance(kind, str | None):
+        raise _wrong("input_type", "must be a string")
+    if kind == "request":
+        return Json({"action": "NONE"})
+    messages = _objects(call.body, "structured_messages") or (data or {}).get("messages")
     if not messages and isinstance(images := call.body.get("images"), list):
         messages = [{"role": "user", "content": [{"type": "image_url", "image_url": i} for i in images]}]
     seen = Seen(Query(""))
@@ -129,17 +132,33 @@ async def litellm(gateway: Gateway, _: Request, call: Call) -> Response:
         parts = await gateway.media.parts(call.protector, messages)
         seen = await gateway.media.read(call.protector, query, parts)
         gateway.media.account(seen.not_run[len(parts.not_run) :])
-    calls = [str(c.get("function")) for c in call.body.get("tool_calls") or () if isinstance(c, Mapping)]
     found = await gateway.guard.protect(call.protector, [Exchange(seen.query, t) for t in [*texts, *calls]])
     judged = [(n, "response", p) for n, p in enumerate(found)]
     await gateway.guard.record(call.origin, judged, seen.not_run)
     answers, tools = found[: len(texts)], found[len(texts) :]
     refused = [p for p in answers if p.action is Action.REFUSE] + [p for p in tools if not p.unchanged]
     if refused:
-        return JSONResponse({"action": "BLOCKED", "blocked_reason": refused[0].response})
+        return Json({"action": "BLOCKED", "blocked_reason": refused[0].response})
     if all(p.unchanged for p in answers):
-        return JSONResponse({"action": "NONE"})
-    return JSONResponse({"action": "GUARDRAIL_INTERVENED", "texts": [p.response for p in answers]})
+        return Json({"action": "NONE"})
+    return Json({"action": "GUARDRAIL_INTERVENED", "texts": [p.response for p in answers]})
+
+
+def _strings(body: Mapping[str, Any], key: str) -> list[str]:
+    return _items(body, key, str, "strings")
+
+
+def _objects(body: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    return _items(body, key, dict, "objects")
+
+
+def _items(body: Mapping[str, Any], key: str, kind: type, name: str) -> list[Any]:
+    items = body.get(key)
+    if items is None:
+        return []
+    if not isinstance(items, list) or not all(isinstance(item, kind) for item in items):
+        raise _wrong(key, f"must be a list of {name}")
+    return items
 
 
 async def contents(gateway: Gateway, _: Request, call: Call) -> Response:
@@ -148,9 +167,7 @@ async def contents(gateway: Gateway, _: Request, call: Call) -> Response:
     if not all(isinstance(text, str) for text in texts):
         raise _wrong("contents", "must be a list of strings")
     found = await _detect(gateway, call, [Exchange(Query(""), text) for text in texts])
-    return JSONResponse(
-        [_spans(t, d, call.protector.policy.threshold) for t, d in zip(texts, found, strict=True)]
-    )
+    return Json([_spans(t, d, call.protector.policy.threshold) for t, d in zip(texts, found, strict=True)])
 
 
 def _spans(text: str, detection: Detection, threshold: float) -> list[dict[str, Any]]:

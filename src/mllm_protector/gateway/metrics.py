@@ -40,6 +40,7 @@ class Metrics:
         self.judged_chars = Counter(p + "judged_characters", "Characters judged in streams.", registry=r)
         self.held_chars = Counter(p + "held_characters", "Streamed characters never let out.", registry=r)
         self.reloads = Counter(p + "policy_reloads", "Policies re-read, by result.", ["result"], registry=r)
+        self.broken = Gauge(p + "policies_broken", "Policies whose file is broken now.", registry=r)
         self.lag = Gauge(p + "event_loop_lag_seconds", "How late the event loop last woke up.", registry=r)
 
     def observe_batch(self, size: int, seconds: float) -> None:

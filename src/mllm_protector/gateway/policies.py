@@ -41,6 +41,8 @@ class PolicyBook:
         self._sources = sources
         self._protectors = {name: self._with(load_policy(src)) for name, src in sources.items()}
         self._protectors[self.default] = self._with(protector.policy)
+        self.broken: set[str] = set()
+        """Names whose file cannot be read now; their last good form is in force."""
         self._seen = {name: _signature(src) for name, src in sources.items()}
 
     def names(self) -> list[str]:
@@ -58,7 +60,7 @@ class PolicyBook:
         Raises:
             RequestError: 422 for an unknown policy, 403 for one that the key may not use.
         """
-        name = wanted or (allowed[0] if allowed else self.default)
+        name = (allowed[0] if allowed else self.default) if wanted is None else wanted
         if name not in self._protectors:
             raise RequestError(
                 422, "unknown_policy", f"no such policy{nearest(name, self.names())}", "x-protector-policy"
@@ -84,9 +86,11 @@ class PolicyBook:
                 self._protectors[name] = self._with(load_policy(source))
             except PolicyError as error:
                 broken.append(name)
+                self.broken.add(name)
                 _log.error("policy %s was NOT reloaded, its last good form stays in force: %s", name, error)
             else:
                 reloaded.append(name)
+                self.broken.discard(name)
                 _log.warning("policy %s reloaded", name)
         return reloaded, broken
 

@@ -6,7 +6,19 @@ from collections.abc import Mapping
 
 from mllm_protector.errors import ProtectorError
 
-__all__ = ["RequestError", "audit_unavailable", "guard_unavailable", "overloaded", "upstream_problem"]
+__all__ = [
+    "STOPPING",
+    "RequestError",
+    "audit_unavailable",
+    "guard_unavailable",
+    "overloaded",
+    "shutting_down",
+    "upstream_problem",
+]
+
+
+STOPPING = "stopping"
+"""Key of the lifespan state that holds an ``asyncio.Event``, set once the server was told to stop."""
 
 
 class RequestError(ProtectorError):
@@ -69,6 +81,11 @@ def audit_unavailable() -> RequestError:
 def overloaded(what: str) -> RequestError:
     """Too much at once."""
     return RequestError(429, "overloaded", f"{what}; try again in a second", headers={"retry-after": "1"})
+
+
+def shutting_down() -> RequestError:
+    """The server stops, and the time that running answers had is over."""
+    return RequestError(503, "shutting_down", "the gateway is shutting down; ask again elsewhere or later")
 
 
 def upstream_problem(message: str, status: int = 502) -> RequestError:

@@ -105,11 +105,13 @@ class RemoteSettings(_Section):
 
 
 class TimeoutSettings(_Section):
-    """Seconds granted to the upstream."""
+    """Seconds granted to the upstream and to clients."""
 
     connect: Seconds = 5.0
     read: Seconds = 120.0
     """Longest silence of the upstream."""
+    idle: Annotated[float, Field(ge=1, le=3600)] = 10.0
+    """How long a client's connection may go without a whole request head (``serve`` only)."""
     shutdown: Seconds = 20.0
     """What running requests get before the server ends them."""
 

@@ -13,7 +13,7 @@ HEARTBEAT = b": still here\n\n"
 
 def event(data: object) -> bytes:
     """Return an event; a string is sent as it is, anything else as JSON."""
-    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    text = data if isinstance(data, str) else json.dumps(data, separators=(",", ":"))
     return b"".join(b"data: " + line.encode() + b"\n" for line in text.split("\n")) + b"\n"
 
 

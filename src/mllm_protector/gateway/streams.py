@@ -67,16 +67,16 @@ class GuardedStream:
         self._caveats: dict[int, str] = {}
         self._cut_choices: set[int] = set()
         self._reader: asyncio.Task[None] | None = None
+        self._queue: asyncio.Queue[str | RequestError | None] = asyncio.Queue(_QUEUE)
 
     async def events(self) -> AsyncIterator[bytes]:
         """Yield the bytes to send; ends with ``[DONE]``, or with an error event and ``[DONE]``.
 
         Call ``close`` afterwards, whatever happened.
         """
-        queue: asyncio.Queue[str | RequestError | None] = asyncio.Queue(_QUEUE)
-        self._reader = asyncio.create_task(self._read(queue))
+        self._reader = asyncio.create_task(self._read(self._queue))
         try:
-            async for out in self._judged(queue):
+            async for out in self._judged(self._queue):
                 yield out
             for raw in self._rest:
                 yield event(raw)
@@ -85,6 +85,12 @@ class GuardedStream:
         finally:
             self._guard.metrics.judged_chars.inc(self._held.work)
         yield DONE
+
+    def end(self, problem: RequestError) -> None:
+        """End with an error event instead of what still waits."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(problem)
 
     async def close(self) -> None:
         """Stop reading the upstream; the response may be closed afterwards.
@@ -182,13 +188,15 @@ class GuardedStream:
             if not isinstance(choice, dict):
                 raise upstream_problem("the upstream sent a choice that is no object")
             index = choice.get("index", 0)
+            if not isinstance(index, int):
+                raise upstream_problem("the upstream sent a choice whose index is no number")
             alone = parsed if len(choices) == 1 else {**parsed, "choices": [choice]}
             raw = data if len(choices) == 1 else json.dumps(alone, ensure_ascii=False)
             last = choice.get("finish_reason") is not None
-            piece = Piece(index, choice_texts(choice), _Chunk(raw, alone, last), last)
             try:
+                piece = Piece(index, choice_texts(choice), _Chunk(raw, alone, last), last)
                 released = self._held.push(piece)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise upstream_problem(f"the upstream's stream cannot be read: {error}") from error
             out += self._sent(released)
         return out

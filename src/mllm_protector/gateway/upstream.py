@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from mllm_protector.gateway.pools import Pools
 from mllm_protector.gateway.problems import RequestError, upstream_problem
 from mllm_protector.gateway.settings import GatewaySettings
 
@@ -64,17 +65,15 @@ class Upstream:
         # A character is at most four bytes, and JSON may write it as \\uXXXX\\uXXXX.
         self._most = settings.limits.answer_chars * 12 + 1_000_000
         times = settings.timeouts
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(times.read, connect=times.connect, pool=times.connect),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=512, keepalive_expiry=30),
-            transport=transport,
-            trust_env=False,
-            follow_redirects=False,
-        )
+        timeout = httpx.Timeout(times.read, connect=times.connect, pool=times.connect)
+        self._extensions = {"timeout": timeout.as_dict()}
+        self._transport = (
+            transport or Pools()
+        )  # no httpx client: it would keep cookies and follow rules of its own
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def models(self, headers: Mapping[str, str]) -> Reply:
         """``GET /models``; tried twice, since asking again changes nothing."""
@@ -110,15 +109,17 @@ class Upstream:
     async def _send(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
     ) -> AsyncIterator[httpx.Response]:
-        request = self._client.build_request(
-            method, self._base + path, headers=self._headers(headers), content=body
-        )
+        request = httpx.Request(
+            method, self._base + path, headers=_encoded(self._headers(headers)), content=body,
+            extensions=self._extensions,
+        )  # fmt: skip
         try:
             try:
-                response = await self._client.send(request, stream=True)
+                response = await self._transport.handle_async_request(request)
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 # Nothing was sent, so a second try cannot make the model answer twice.
-                response = await self._client.send(request, stream=True)
+                response = await self._transport.handle_async_request(request)
+            response.request = request
             try:
                 yield response
             finally:
@@ -149,6 +150,11 @@ class Upstream:
         if self._key is not None:
             kept["authorization"] = f"Bearer {self._key}"
         return kept
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """As they came: HTTP headers are Latin-1, and httpx would take ASCII only."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 def _mapped(error: httpx.HTTPError) -> RequestError:

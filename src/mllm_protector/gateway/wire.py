@@ -10,7 +10,7 @@ from mllm_protector.gateway.problems import RequestError
 from mllm_protector.gateway.settings import LimitSettings
 from mllm_protector.types import Query, Turn
 
-__all__ = ["chat_query", "content_text", "requested_policy"]
+__all__ = ["chat_query", "content_text", "requested_policies"]
 
 
 def chat_query(body: Mapping[str, Any], limits: LimitSettings) -> Query:
@@ -25,11 +25,11 @@ def chat_query(body: Mapping[str, Any], limits: LimitSettings) -> Query:
     if len(messages) > limits.messages:
         raise _invalid("messages", f"holds {len(messages)} messages; at most {limits.messages} are taken")
     choices = body.get("n")
-    if choices is not None and (isinstance(choices, bool) or not isinstance(choices, int) or choices < 1):
+    if choices is not None and not _is_count(choices):
         raise _invalid("n", "must be a whole number from 1")
     if choices is not None and choices > limits.choices:
         raise _invalid("n", f"is {choices}; at most {limits.choices} choices are served")
-    if not isinstance(body.get("stream") or False, bool):
+    if not isinstance(body.get("stream"), bool | None):
         raise _invalid("stream", "must be true or false")
     turns = [_turn(message, f"messages[{place}]") for place, message in enumerate(messages)]
     images = sum(1 for _ in media_parts(messages))
@@ -63,19 +63,20 @@ def content_text(content: Any, path: str) -> str:
     return "\n".join(text for text in texts if text)
 
 
-def requested_policy(headers: Mapping[str, str], body: Any) -> str | None:
-    """Return the policy a request asks for, by header or by its key ``protector``, or None.
+def requested_policies(headers: Mapping[str, str], body: Mapping[str, Any]) -> list[str]:
+    """Return the policies a request asks for: by its header, which counts, then by its key ``protector``.
 
     Raises:
         RequestError: 422; the body's key is malformed.
     """
-    own = body.get("protector") if isinstance(body, Mapping) else None
+    own = body.get("protector")
     if own is not None:
         if not isinstance(own, Mapping) or not set(own) <= {"policy"}:
             raise _invalid("protector", 'must be an object such as {"policy": "strict"}')
         if not isinstance(own.get("policy", ""), str):
             raise _invalid("protector.policy", "must be a string")
-    return headers.get("x-protector-policy") or (own or {}).get("policy") or None
+    asked = (headers.get("x-protector-policy"), (own or {}).get("policy"))
+    return [name for name in asked if name is not None]
 
 
 def _turn(message: Any, path: str) -> Turn:
@@ -85,6 +86,11 @@ def _turn(message: Any, path: str) -> Turn:
     if not isinstance(role, str) or not role:
         raise _invalid(f"{path}.role", "must be a string")
     return Turn(role, content_text(message.get("content"), f"{path}.content"))
+
+
+def _is_count(value: Any) -> bool:
+    """True for 3 and for 3.0, which is a whole number in JSON."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 1 and value % 1 == 0
 
 
 def _invalid(path: str, fault: str) -> RequestError:
