@@ -37,11 +37,15 @@ class Scored:
     limit: float = 1.0
 
 
-def choose_threshold(sources: Sequence[Scored], emphasis: Mapping[str, float] | None = None) -> float:
+def choose_threshold(
+    sources: Sequence[Scored], emphasis: Mapping[str, float] | None = None, slack: float = 0.0
+) -> float:
     """The logit from which a response counts as harmful.
 
     The best mean F1 over sources that have both classes, each weighted by ``emphasis`` (1 if not
-    named), among the thresholds at which every source stays within its limit of false alarms.
+    named), among the thresholds at which every source stays within its limit of false alarms. Of those
+    within ``slack`` of the best the lowest is taken: where F1 is flat, the argmax is noise, and a miss is
+    the worse mistake.
     """
     emphasis = emphasis or {}
     both = [s for s in sources if 0 < s.labels.sum() < len(s.labels) and emphasis.get(s.source, 1.0) > 0]
@@ -49,10 +53,13 @@ def choose_threshold(sources: Sequence[Scored], emphasis: Mapping[str, float] | 
         raise TrainingError("no held-out source has both classes: add data")
     candidates = np.unique(np.concatenate([s.scores for s in sources]))
     allowed = [t for t in candidates if all(_false_alarms(s, t) <= s.limit for s in sources)]
-    return max(
-        (float(t) for t in allowed or candidates[-1:]),
-        key=lambda t: sum(emphasis.get(s.source, 1.0) * _f1(s, t) for s in both),
-    )
+    total = sum(emphasis.get(s.source, 1.0) for s in both)
+    quality = {
+        float(t): sum(emphasis.get(s.source, 1.0) * _f1(s, t) for s in both) / total
+        for t in allowed or candidates[-1:]
+    }
+    best = max(quality.values())
+    return min(t for t, mean in quality.items() if mean >= best - slack)
 
 
 def shift_to_half(calibration: Calibration, threshold: float) -> Calibration:

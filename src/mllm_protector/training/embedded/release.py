@@ -75,6 +75,7 @@ LICENCES: Mapping[str, str] = {
 
 MOST_MEAN_GAP = 0.02
 MARGIN = 0.12  # logits; a limit of false alarms rests on a handful of held-out rows, so stay clear of it
+SLACK = 0.01  # of mean F1: what a few rows of the held-out thousand can move
 ADVICE_HEADS = frozenset(category.code for category in ADVICE)
 ADVICE_FALSE_ALARMS = 0.02  # of all held-out answers without unqualified advice, image attacks among them
 
@@ -118,7 +119,7 @@ def calibrate(
         Scored(str(name), harm[names == name], labels[names == name], limits.false_alarms.get(str(name), 1.0))
         for name in np.unique(names[~soft])
     ]
-    threshold = choose_threshold(sources, limits.emphasis) + MARGIN
+    threshold = choose_threshold(sources, limits.emphasis, SLACK) + MARGIN
     _log.info("platt %s, threshold logit %.3f (p %.3f before the shift)", fitted, threshold,
               1 / (1 + np.exp(-(fitted.scale * threshold + fitted.bias))))  # fmt: skip
     heads = dict.fromkeys(OUTPUTS, Calibration())
