@@ -34,6 +34,7 @@ from mllm_protector.backends.detoxifiers.mending import closure, render
 from mllm_protector.backends.detoxifiers.passages import read_passage
 from mllm_protector.backends.detoxifiers.relevance import EmbeddedRelevance
 from mllm_protector.config import load_config
+from mllm_protector.evaluation.metrics import mean_interval
 from mllm_protector.evaluation.rewrites import distinct_share, flaws, kept_share
 from mllm_protector.interfaces import Detoxifier, HarmDetector
 from mllm_protector.policies import load_policy
@@ -306,12 +307,8 @@ def _addressed(request: str, text: str) -> float:
 
 def _interval(values: Any) -> list[float]:
     """Mean and 95 % bootstrap bounds."""
-    array = np.asarray(values, dtype=np.float64)
-    if not len(array):
-        return [float("nan")] * 3
-    means = array[np.random.default_rng(0).integers(0, len(array), (1000, len(array)))].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return [round(float(v), 4) for v in (array.mean(), low, high)]
+    found = mean_interval(values)
+    return [round(v, 4) for v in (found.value, found.low, found.high)]
 
 
 def _shown(value: Any) -> str:

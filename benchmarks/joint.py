@@ -26,6 +26,7 @@ import transformers
 from sklearn.metrics import roc_auc_score
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from mllm_protector.data import TrainingRecord
 from mllm_protector.networks.joint import JointModel
 from mllm_protector.registry import make
 from mllm_protector.training import detector, detoxifier, joint
@@ -33,7 +34,7 @@ from mllm_protector.training.base import Base
 from mllm_protector.training.detector import DetectorSettings
 from mllm_protector.training.detoxifier import DetoxifierSettings
 from mllm_protector.training.joint import JointSettings
-from mllm_protector.training.records import TrainingRecord, read_records, split_dev
+from mllm_protector.training.records import read_records, split_dev
 from mllm_protector.types import Detection, RewriteTask
 
 RECIPE: dict[str, Any] = {
@@ -129,13 +130,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path)
+    parser.add_argument("--data")
     parser.add_argument("--rows", type=int, default=1200, help="how many are written where no data is given")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    rows = mild_rows(options.rows, options.seed) if options.data is None else list(read_records(options.data))
+    rows = mild_rows(options.rows, options.seed) if options.data is None else read_records([options.data])
     train, test = split_dev(rows, 0.15)
     recipe = RECIPE | {"epochs": options.epochs, "seed": options.seed}
     with tempfile.TemporaryDirectory() as scratch:

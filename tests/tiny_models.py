@@ -9,6 +9,12 @@ import torch
 import transformers
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
+from mllm_protector.checkpoints import HARM, Calibration
+from mllm_protector.networks.harm import HarmNetwork, JointNetwork, load_transformer, save_head
+from mllm_protector.networks.manifest import JOINT, TrainedManifest
+from mllm_protector.networks.template import PAPER_TEXT, REWRITE_TEXT, TextTemplate
+from mllm_protector.training.finish import write_folder
+
 SIDE = 32
 _PATCH = 8
 _SPECIAL = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]
@@ -51,6 +57,35 @@ def save_tiny_llama(folder: Path, *, template: bool = True, seed: int = 0) -> Pa
         tokenizer.chat_template = _TEMPLATE
     transformers.LlamaForCausalLM(_text_config(len(tokenizer))).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_tiny_guard(folder: Path, base: Path, kind: str, *, harm: float = -3.0) -> Path:
+    """Save an untrained checkpoint of ``kind`` (detector or joint) over ``base``; return the folder.
+
+    Args:
+        folder: a new one.
+        base: a Llama.
+        kind: what its manifest says.
+        harm: bias of the logit of harm.
+    """
+    writes = kind == JOINT
+    torch.manual_seed(0)
+    transformer = load_transformer(str(base), writes=writes)
+    network = JointNetwork(transformer, 1) if writes else HarmNetwork(transformer, 1, "last")
+    network.head.bias.data.fill_(harm)
+    template = TextTemplate(REWRITE_TEXT if writes else PAPER_TEXT, max_length=256, prompt_tokens=96)
+    manifest = TrainedManifest(
+        kind=kind, name="tiny", base="tiny", weights="whole", max_length=256, template=template,
+        pooling="last", outputs=(HARM,), calibration={HARM: Calibration()},
+    )  # fmt: skip
+
+    def fill(part: Path) -> None:
+        network.transformer.save_pretrained(part)
+        save_head(network.head, part)
+        transformers.AutoTokenizer.from_pretrained(base).save_pretrained(part)
+
+    write_folder(folder, manifest, fill)
     return folder
 
 

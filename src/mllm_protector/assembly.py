@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mllm_protector import registry
 from mllm_protector.calibration import CALIBRATION, CalibratedDetector, load_calibration
 from mllm_protector.config import BackendConfig, Config
 from mllm_protector.interfaces import HarmDetector
 from mllm_protector.policies import load_policy, resolve_targets
 from mllm_protector.policy import Policy
 from mllm_protector.protector import Protector
-from mllm_protector.registry import make
 
 __all__ = ["bare_detector", "build", "build_detector", "fingerprint", "load_protector"]
 
@@ -88,11 +87,7 @@ def bare_detector(config: Config, *, threads: int | None = None) -> HarmDetector
 
 def fingerprint(config: BackendConfig, detector: HarmDetector) -> str:
     """Return what identifies a detector's scores: what it says itself, else its name and options."""
-    own: str | None = getattr(detector, "fingerprint", None)
-    if own is not None:
-        return own
-    options = sorted((key, value) for key, value in config.options.items() if key != "threads")
-    return f"{config.name}-{hashlib.sha256(repr(options).encode()).hexdigest()[:12]}"
+    return registry.fingerprint(config.name, config.options, detector)
 
 
 def _unique(name: str, index: int, config: Config) -> str:
@@ -102,4 +97,4 @@ def _unique(name: str, index: int, config: Config) -> str:
 
 
 def _make(kind: str, config: BackendConfig, offered: Mapping[str, Any]) -> Any:
-    return make(kind, config.name, config.options, offered)
+    return registry.make(kind, config.name, config.options, offered)

@@ -36,6 +36,7 @@ __all__ = [
     "TOKENIZER",
     "Calibration",
     "Manifest",
+    "check_files",
     "file_sha256",
     "load_manifest",
     "probabilities",
@@ -151,15 +152,24 @@ def verify(folder: Path | str) -> Manifest:
         CheckpointError: a file is missing or differs; the message names it with both sums.
     """
     manifest = load_manifest(folder)
-    for name, expected in manifest.files.items():
+    check_files(folder, manifest.files, _CURE)
+    return manifest
+
+
+def check_files(folder: Path | str, files: Mapping[str, str], cure: str) -> None:
+    """Check the files of a folder against their SHA-256.
+
+    Raises:
+        CheckpointError: a file is missing or differs; the message names it, and ``cure``.
+    """
+    for name, expected in files.items():
         path = Path(folder) / name
         try:
             found = file_sha256(path)
         except OSError as error:
-            raise CheckpointError(f"{path} cannot be read ({error.strerror}): {_CURE}") from error
+            raise CheckpointError(f"{path} cannot be read ({error.strerror}): {cure}") from error
         if found != expected:
-            raise CheckpointError(f"{path} is damaged: SHA-256 {found}, expected {expected}: {_CURE}")
-    return manifest
+            raise CheckpointError(f"{path} is damaged: SHA-256 {found}, expected {expected}: {cure}")
 
 
 def write_manifest(folder: Path | str, manifest: Manifest) -> None:

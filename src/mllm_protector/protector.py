@@ -68,6 +68,22 @@ class Protector:
         self.relevance = relevance
         self._clock = clock
 
+    def with_policy(self, policy: Policy) -> Protector:
+        """Return a guard over the same back-ends that keeps to another policy.
+
+        Raises:
+            PolicyError: the policy has a ``target_fpr`` that no threshold was taken from.
+        """
+        return Protector(
+            self.detector,
+            policy,
+            self.detoxifiers,
+            image_reader=self.image_reader,
+            transcriber=self.transcriber,
+            relevance=self.relevance,
+            clock=self._clock,
+        )
+
     def __call__(
         self,
         prompt: str,

@@ -8,6 +8,7 @@ The built-in ones load by the same path as third-party ones. A package adds its 
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from typing import Any
 from mllm_protector.errors import ConfigError, MissingExtraError, ProtectorError
 from mllm_protector.suggest import nearest
 
-__all__ = ["BUILT_IN", "available", "make", "resolve"]
+__all__ = ["BUILT_IN", "available", "fingerprint", "make", "resolve"]
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -85,6 +86,10 @@ _EXTRAS = {
     "starlette": "gateway",
 }
 
+_MOVES_NO_SCORE = frozenset(
+    ("api_key_env", "batch_size", "concurrency", "device", "endpoint", "retries", "threads", "timeout")
+)
+
 
 def available(kind: str) -> list[str]:
     """Return the names of a kind (``detectors``, ``detoxifiers``, ``image_readers``), sorted."""
@@ -131,6 +136,18 @@ def make(kind: str, name: str, options: Mapping[str, Any], offered: Mapping[str,
         raise ConfigError(f"{name}: {error}; options it takes: {takes}") from error
     except Exception as error:
         raise ConfigError(f"{name} cannot be built: {type(error).__name__}: {error}") from error
+
+
+def fingerprint(name: str, options: Mapping[str, Any], made: object) -> str:
+    """Return what identifies a detector's scores: what it says itself, else its name and options.
+
+    Options that say where and how fast it runs count for nothing.
+    """
+    own: str | None = getattr(made, "fingerprint", None)
+    if own is not None:
+        return own
+    told = sorted((key, value) for key, value in options.items() if key not in _MOVES_NO_SCORE)
+    return f"{name}-{hashlib.sha256(repr(told).encode()).hexdigest()[:12]}"
 
 
 def _find(kind: str, name: str) -> str:

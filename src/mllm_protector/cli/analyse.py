@@ -38,10 +38,7 @@ def vulnerability(
     judge: Annotated[
         str, typer.Option("--judge", metavar="NAME[=ARG]", help="Of the answers, as for `evaluate`.")
     ] = "detector",
-    model_option: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--model-option", metavar="KEY=VALUE", help="Such as dtype=bfloat16; may be repeated."),
-    ] = None,
+    model_option: options.ModelOption = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the model.")] = 0,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no table.")] = False,
 ) -> None:

@@ -205,10 +205,7 @@ def adversarial(
     epsilon: Annotated[int, typer.Option("--epsilon", min=1, max=255, help="Grey levels of 255.")] = 16,
     step: Annotated[float, typer.Option("--step", help="Grey levels per step.")] = 1.0,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Steps per picture.")] = 200,
-    model_option: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--model-option", metavar="KEY=VALUE", help="Such as dtype=bfloat16; may be repeated."),
-    ] = None,
+    model_option: options.ModelOption = None,
     seed: Seed = 0,
 ) -> None:
     """Change pictures by gradient until the model begins as it is told to (white box)."""

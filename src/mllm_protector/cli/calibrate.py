@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from mllm_protector.cli import options
-from mllm_protector.cli.exits import EXIT_CODES, INTERRUPTED
+from mllm_protector.cli.exits import EXIT_CODES
 
 if TYPE_CHECKING:
     from mllm_protector.config import Config
     from mllm_protector.evaluation.calibrate import Calibrated
     from mllm_protector.evaluation.labelled import LabelledRow
-    from mllm_protector.types import Detection
 
 __all__ = ["app"]
 
@@ -97,6 +94,7 @@ def calibrate(
 
         need_matplotlib()
     from mllm_protector.assembly import bare_detector, fingerprint
+    from mllm_protector.cli.scores import score
     from mllm_protector.data.files import write_whole
     from mllm_protector.evaluation.calibrate import calibrate as fit
     from mllm_protector.evaluation.labelled import read_labelled
@@ -107,7 +105,8 @@ def calibrate(
     chosen = bare_detector(wanted, threads=threads)
     identity = fingerprint(wanted.detector, chosen)
     kept = cache or out.with_name(out.name + ".scores.jsonl")
-    detections = _score(chosen, identity, rows, kept, batch_size, quiet=quiet)
+    exchanges = [row.exchange for row in rows]
+    detections = score(chosen, identity, exchanges, kept, batch_size, quiet=quiet)
     name = wanted.detector.name
     found = fit(rows, detections, detector=name, fingerprint=identity, method=method, share=share)
     write_whole(out, _json(found))
@@ -162,44 +161,20 @@ def _without(rows: list[LabelledRow], sources: Sequence[str]) -> list[LabelledRo
 
 
 def _wanted(detector: str | None, config: Path | None) -> Config:
-    """The configuration of the detector alone; a folder is a checkpoint of the embedded kind."""
+    """The configuration of the detector alone; a folder is a checkpoint of the kind that it says."""
     from mllm_protector.config import BackendConfig, Config, load_config
+    from mllm_protector.networks.manifest import DETECTOR, JOINT, kind_of_folder
 
     if config is not None:
         return load_config(config)
     if detector is None:
         return Config()
-    if Path(detector).is_dir():
+    if not Path(detector).is_dir():
+        return Config(detector=BackendConfig(name=detector))
+    trained = {DETECTOR: "checkpoint", JOINT: "joint"}.get(kind_of_folder(detector) or "")
+    if trained is None:
         return Config(detector=BackendConfig(name="embedded", options={"folder": detector}))
-    return Config(detector=BackendConfig(name=detector))
-
-
-def _score(
-    detector: Any, identity: str, rows: Sequence[LabelledRow], cache: Path, batch_size: int, *, quiet: bool
-) -> list[Detection]:
-    from mllm_protector.evaluation.scores import scored
-
-    with _bar(len(rows), shown=not quiet and sys.stderr.isatty()) as advance:
-        try:
-            exchanges = [row.exchange for row in rows]
-            return scored(detector, identity, exchanges, cache, batch_size=batch_size, on_progress=advance)
-        except KeyboardInterrupt as error:
-            typer.echo("interrupted; run the same command again to go on", err=True)
-            raise typer.Exit(INTERRUPTED) from error
-
-
-@contextmanager
-def _bar(total: int, *, shown: bool) -> Iterator[Any]:
-    if not shown:
-        yield lambda _done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done: bar.update(task, completed=done)
+    return Config(detector=BackendConfig(name=trained, options={"path": detector}))
 
 
 def _json(found: Calibrated) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -17,6 +18,7 @@ from mllm_protector.errors import InputError, OutputError
 if TYPE_CHECKING:
     from mllm_protector.evaluation.cascade import Row
     from mllm_protector.interfaces import HarmDetector
+    from mllm_protector.types import Detection, Exchange
 
 __all__ = ["app"]
 
@@ -81,22 +83,28 @@ def cascade(
     as_json: options.Json = False,
 ) -> None:
     """Plan a cascade."""
-    from mllm_protector.cli.scores import read_labelled, scored
+    from mllm_protector.cli.scores import score
     from mllm_protector.evaluation.cascade import BUDGETS, planning_half, trade_off
-    from mllm_protector.registry import make
+    from mllm_protector.evaluation.labelled import read_labelled
+    from mllm_protector.registry import fingerprint, make
 
     if fallback not in ("error", "first"):
         raise typer.BadParameter("--fallback is error or first")
     if out is not None and out.exists() and not overwrite:
         raise OutputError(f"{out} exists; give --overwrite or another -o")
     members = [_member(first, first_option), _member(second, second_option)]
-    examples = read_labelled(file, json.dumps(members, sort_keys=True, default=str))
-    detectors: list[HarmDetector] = [make("detectors", m["name"], m.get("options", {})) for m in members]
-    found, seconds = scored(detectors, examples, scores, batch_size)
-    ratio = _ratio(seconds) if cost_ratio is None else cost_ratio
+    examples = read_labelled([file], images=True)
+    exchanges = [example.exchange for example in examples]
+    detectors = [_Timed(make("detectors", m["name"], m.get("options", {}))) for m in members]
+    harms = []
+    for one, member in zip(detectors, members, strict=True):
+        identity = fingerprint(member["name"], member.get("options", {}), one.detector)
+        found = score(one, identity, exchanges, scores, batch_size)
+        harms.append([detection.harm for detection in found])
+    ratio = _ratio(detectors) if cost_ratio is None else cost_ratio
     rows = trade_off(
-        [found[e.key][0] for e in examples],
-        [found[e.key][1] for e in examples],
+        harms[0],
+        harms[1],
         [e.harmful for e in examples],
         planning_half([e.exchange.query.prompt for e in examples]),
         cost_ratio=ratio,
@@ -127,10 +135,27 @@ def _member(name: str, given: list[str] | None) -> dict[str, Any]:
     return {"name": name, "options": made} if made else {"name": name}
 
 
-def _ratio(seconds: Sequence[float]) -> float:
-    if seconds[0] <= 0.0:
+@dataclass(slots=True)
+class _Timed:
+    """A detector whose time is taken: only what was not known is asked for."""
+
+    detector: HarmDetector
+    seconds: float = 0.0
+    answers: int = 0
+
+    def detect(self, exchanges: Sequence[Exchange], /) -> list[Detection]:
+        began = time.perf_counter()
+        found = self.detector.detect(exchanges)
+        self.seconds += time.perf_counter() - began
+        self.answers += len(exchanges)
+        return found
+
+
+def _ratio(detectors: Sequence[_Timed]) -> float:
+    if not all(one.answers for one in detectors):
         raise InputError("every score was known, so there is no time to compare; give --cost-ratio")
-    return seconds[1] / seconds[0]
+    first, second = (one.seconds / one.answers for one in detectors)
+    return second / max(first, 1e-9)
 
 
 def _values(row: Row) -> dict[str, Any]:

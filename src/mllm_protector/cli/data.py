@@ -217,9 +217,8 @@ def _records(
         yield record
     if record is None:
         raise InputError(f"no records in {', '.join(inputs)}; give files that hold some")
-    for reason, count in omitted.items():
-        if not quiet:
-            typer.secho(f"note: {count} rows give no record: {reason}", err=True, fg="yellow")
+    if not quiet:
+        options.tell_omitted(omitted)
 
 
 def _named(given: list[str]) -> dict[str, str]:

@@ -34,7 +34,6 @@ run goes on where it stopped when the same command is run again; a model is neve
 {EXIT_CODES}
 """
 
-_MODEL = "Who answers, and who judges"
 _WHAT = "What is evaluated"
 app = typer.Typer(add_completion=False, help=_HELP, invoke_without_command=True)
 
@@ -53,22 +52,14 @@ def evaluate(
     ] = None,
     answers: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--answers", metavar="FILE", help="Recorded answers.", rich_help_panel=_MODEL),
+        typer.Option("--answers", metavar="FILE", help="Recorded answers.", rich_help_panel=options.MODEL),
     ] = None,
     model: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--model", metavar="KIND:NAME", help="A model to ask.", rich_help_panel=_MODEL),
+        typer.Option("--model", metavar="KIND:NAME", help="A model to ask.", rich_help_panel=options.MODEL),
     ] = None,
-    base_url: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--base-url", metavar="URL", help="Where the model is.", rich_help_panel=_MODEL),
-    ] = None,
-    model_option: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            "--model-option", metavar="KEY=VALUE", help="Further options of it.", rich_help_panel=_MODEL
-        ),
-    ] = None,
+    base_url: options.BaseUrl = None,
+    model_option: options.ModelOption = None,
     judge: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
@@ -76,17 +67,16 @@ def evaluate(
             metavar="NAME[=ARG]",
             help="llm=KIND:NAME, detector, detector=FOLDER, refusal, keyword; may be repeated, the first "
             "leads.",
-            rich_help_panel=_MODEL,
+            rich_help_panel=options.MODEL,
         ),
     ] = None,
-    judge_base_url: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--judge-base-url", metavar="URL", help="Where the judge is.", rich_help_panel=_MODEL),
-    ] = None,
+    judge_base_url: options.JudgeBaseUrl = None,
     labels: Annotated[
         bool,
         typer.Option(
-            "--labels", help="Lead with the set's own labels of its recorded answers.", rich_help_panel=_MODEL
+            "--labels",
+            help="Lead with the set's own labels of its recorded answers.",
+            rich_help_panel=options.MODEL,
         ),
     ] = False,
     defence: Annotated[

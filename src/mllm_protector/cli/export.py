@@ -20,9 +20,9 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="A new folder.")],
     int8: Annotated[bool, typer.Option("--int8", help="Quantise a detector to 8 bits.")] = False,
     data: Annotated[
-        Optional[list[Path]],  # noqa: UP045 (typer reads it at run time)
+        Optional[list[str]],  # noqa: UP045 (typer reads it at run time)
         typer.Option(
-            "--data", metavar="FILE", help="JSON lines for the parity report. (default: eight texts)"
+            "--data", metavar="FILE|FOLDER|HUB-ID", help="Data for the parity report. (default: eight texts)"
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model in DIR.")] = False,
@@ -36,7 +36,7 @@ def export(
     from mllm_protector.training.records import read_records
 
     exporting = load_training("export")
-    texts = exporting.PROBES if data is None else [r.exchange for path in data for r in read_records(path)]
+    texts = exporting.PROBES if data is None else [record.exchange for record in read_records(data)]
     parity = exporting.export(checkpoint, out, int8=int8, texts=texts, overwrite=overwrite)
     if parity is not None:
         typer.echo(

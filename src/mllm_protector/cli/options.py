@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -9,13 +10,17 @@ from typing import Annotated, Any, Optional
 import typer
 
 __all__ = [
+    "MODEL",
     "BadLine",
+    "BaseUrl",
     "BatchSize",
     "ConfigFile",
     "File",
     "ImageText",
     "Images",
     "Json",
+    "JudgeBaseUrl",
+    "ModelOption",
     "OnBadLine",
     "Out",
     "Overwrite",
@@ -26,10 +31,13 @@ __all__ = [
     "Restart",
     "Threads",
     "key_values",
+    "tell_omitted",
 ]
 
 _ONE = "One exchange"
 _MANY = "Many exchanges"
+MODEL = "Model and judges"
+"""Panel of the options that say who is asked."""
 
 
 class BadLine(StrEnum):
@@ -56,6 +64,23 @@ Images = Annotated[
 ]
 ImageText = Annotated[
     str, typer.Option("--image-text", help="What was read in the images.", rich_help_panel=_ONE)
+]
+BaseUrl = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--base-url", metavar="URL", help="Where the model is.", rich_help_panel=MODEL),
+]
+ModelOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--model-option",
+        metavar="KEY=VALUE",
+        help="Further options of it, such as dtype=bfloat16; may be repeated.",
+        rich_help_panel=MODEL,
+    ),
+]
+JudgeBaseUrl = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--judge-base-url", metavar="URL", help="Where the judge is.", rich_help_panel=MODEL),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=_ONE)]
 Out = Annotated[
@@ -105,3 +130,9 @@ def key_values(given: list[str] | None, option: str = "--model-option") -> dict[
             raise typer.BadParameter(f"{option} {item!r}: write KEY=VALUE")
         pairs[key.replace("-", "_")] = yaml.safe_load(value)
     return pairs
+
+
+def tell_omitted(omitted: Mapping[str, int]) -> None:
+    """Say which rows of training data gave no record: what they are -> how many."""
+    for reason, count in omitted.items():
+        typer.secho(f"note: {count} rows give no record: {reason}", err=True, fg="yellow")

@@ -15,7 +15,6 @@ __all__ = ["app", "synthesise"]
 
 app = typer.Typer(add_completion=False)
 
-_MODEL = "Models"
 _WHAT = "What"
 
 _HELP = f"""Write training data with a chat model, the way Safe-Harm-10K was made.
@@ -39,31 +38,20 @@ def synthesise(
     ],
     model: Annotated[
         Optional[str],  # noqa: UP045 (typer reads it at run time)
-        typer.Option("--model", metavar="KIND:NAME", help="Who writes.", rich_help_panel=_MODEL),
+        typer.Option("--model", metavar="KIND:NAME", help="Who writes.", rich_help_panel=options.MODEL),
     ] = None,
-    base_url: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--base-url", metavar="URL", help="Where the model is.", rich_help_panel=_MODEL),
-    ] = None,
-    model_option: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            "--model-option", metavar="KEY=VALUE", help="Further options of it.", rich_help_panel=_MODEL
-        ),
-    ] = None,
+    base_url: options.BaseUrl = None,
+    model_option: options.ModelOption = None,
     judge: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
             "--judge",
             metavar="NAME[=ARG]",
             help="As for `evaluate`; may be repeated, all have to agree. (default: llm=MODEL)",
-            rich_help_panel=_MODEL,
+            rich_help_panel=options.MODEL,
         ),
     ] = None,
-    judge_base_url: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--judge-base-url", metavar="URL", help="Where the judge is.", rich_help_panel=_MODEL),
-    ] = None,
+    judge_base_url: options.JudgeBaseUrl = None,
     config: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--config", metavar="FILE", help="YAML with these options; the command line wins."),

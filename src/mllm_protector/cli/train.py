@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -22,23 +23,35 @@ app = typer.Typer(
 )
 
 Data = Annotated[
-    list[Path],
-    typer.Option("--data", metavar="FILE", help="JSON lines to train on; may be repeated."),
+    list[str],
+    typer.Option("--data", metavar="FILE|FOLDER|HUB-ID", help="A file, folder or hub id; may be repeated."),
+]
+Source = Annotated[
+    Optional[list[str]],  # noqa: UP045 (typer reads it at run time)
+    typer.Option(
+        "--source",
+        metavar="NAME",
+        help="What --data is, see `data sources`; once, or once per --data.",
+    ),
 ]
 Base = Annotated[
     str,
-    typer.Option("--base", metavar="FOLDER|HUB_ID", help="The pretrained model to start from."),
+    typer.Option("--base", metavar="FOLDER|HUB-ID", help="The pretrained model to start from."),
 ]
 Out = Annotated[
     Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the checkpoint; resumable.")
 ]
 Recipe = Annotated[
-    Optional[Path],  # noqa: UP045 (typer reads it at run time)
+    Optional[Path],  # noqa: UP045
     typer.Option("--recipe", metavar="FILE", help="YAML of settings. (default: those of the trainer)"),
 ]
 Dev = Annotated[
-    Optional[list[Path]],  # noqa: UP045
-    typer.Option("--dev", metavar="FILE", help="JSON lines to choose by. (default: a share of the prompts)"),
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--dev",
+        metavar="FILE|FOLDER|HUB-ID",
+        help="Data to choose by. (default: a share of the prompts)",
+    ),
 ]
 Set = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -58,72 +71,6 @@ Restart = Annotated[bool, typer.Option("--restart", help="Drop an unfinished run
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Nothing on the terminal.")]
 
 
-@app.command()
-def detector(
-    data: Data,
-    base: Base,
-    out: Out,
-    recipe: Recipe = None,
-    dev: Dev = None,
-    change: Set = None,
-    revision: Revision = None,
-    download: Download = False,
-    overwrite: Overwrite = False,
-    restart: Restart = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train P(harmful), and categories, over an encoder or a causal language model."""
-    _train(
-        "detector",
-        "DetectorSettings",
-        data, base, out, recipe, dev, change, revision, download, overwrite, restart, quiet,
-    )  # fmt: skip
-
-
-@app.command()
-def detoxifier(
-    data: Data,
-    base: Base,
-    out: Out,
-    recipe: Recipe = None,
-    dev: Dev = None,
-    change: Set = None,
-    revision: Revision = None,
-    download: Download = False,
-    overwrite: Overwrite = False,
-    restart: Restart = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train a causal language model to write the safe answer in place of the harmful one."""
-    _train(
-        "detoxifier",
-        "DetoxifierSettings",
-        data, base, out, recipe, dev, change, revision, download, overwrite, restart, quiet,
-    )  # fmt: skip
-
-
-@app.command()
-def joint(
-    data: Data,
-    base: Base,
-    out: Out,
-    recipe: Recipe = None,
-    dev: Dev = None,
-    change: Set = None,
-    revision: Revision = None,
-    download: Download = False,
-    overwrite: Overwrite = False,
-    restart: Restart = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train one causal model that gives a verdict and writes a rewrite only where it is harmful."""
-    _train(
-        "joint",
-        "JointSettings",
-        data, base, out, recipe, dev, change, revision, download, overwrite, restart, quiet,
-    )  # fmt: skip
-
-
 def load_training(module: str) -> Any:
     """Import ``mllm_protector.training.MODULE``.
 
@@ -138,37 +85,60 @@ def load_training(module: str) -> Any:
         ) from error
 
 
-def _train(
-    kind: str,
-    settings_name: str,
-    data: list[Path],
-    base: str,
-    out: Path,
-    recipe: Path | None,
-    dev: list[Path] | None,
-    change: list[str] | None,
-    revision: str | None,
-    download: bool,
-    overwrite: bool,
-    restart: bool,
-    quiet: bool,
-) -> None:
-    from mllm_protector.training.recipe import read_recipe
-    from mllm_protector.training.records import read_records
+def _add(kind: str, settings_name: str, what: str) -> None:
+    """Add a command: the trainers differ in what they learn, not in how they are called."""
 
-    trainer = load_training(kind)
-    settings = read_recipe(getattr(trainer, settings_name), recipe, options.key_values(change, "--set"))
-    rows = [record for path in data for record in read_records(path)]
-    looked = None if dev is None else [record for path in dev for record in read_records(path)]
-    start = load_training("base").Base(base, revision, download)
-    try:
-        trainer.train(
-            settings, rows, start, out, dev=looked, overwrite=overwrite, restart=restart, quiet=quiet
-        )
-    except KeyboardInterrupt as error:
-        typer.echo(
-            f"interrupted; run the same command again to go on from the last checkpoint in {out}", err=True
-        )
-        raise typer.Exit(INTERRUPTED) from error
-    if not quiet and (out / "checkpoint.json").exists():
-        typer.echo(f"written: {out} (card.md says what it is, training/metrics.jsonl how it went)", err=True)
+    @app.command(kind, help=what)
+    def train(
+        data: Data,
+        base: Base,
+        out: Out,
+        source: Source = None,
+        recipe: Recipe = None,
+        dev: Dev = None,
+        change: Set = None,
+        revision: Revision = None,
+        download: Download = False,
+        overwrite: Overwrite = False,
+        restart: Restart = False,
+        quiet: Quiet = False,
+    ) -> None:
+        from mllm_protector.training.recipe import read_recipe
+        from mllm_protector.training.records import read_records
+
+        trainer = load_training(kind)
+        settings = read_recipe(getattr(trainer, settings_name), recipe, options.key_values(change, "--set"))
+        omitted: Counter[str] = Counter()
+        rows = read_records(data, source or (), omitted=omitted)
+        shared = source if source is not None and len(source) == 1 else ()
+        looked = None if dev is None else read_records(dev, shared, omitted=omitted)
+        if not quiet:
+            options.tell_omitted(omitted)
+        start = load_training("base").Base(base, revision, download)
+        try:
+            trainer.train(
+                settings, rows, start, out, dev=looked, overwrite=overwrite, restart=restart, quiet=quiet
+            )
+        except KeyboardInterrupt as error:
+            typer.echo(
+                f"interrupted; run the same command again to go on from the last checkpoint in {out}",
+                err=True,
+            )
+            raise typer.Exit(INTERRUPTED) from error
+        if not quiet and (out / "checkpoint.json").exists():
+            typer.echo(
+                f"written: {out} (card.md says what it is, training/metrics.jsonl how it went)", err=True
+            )
+
+
+_add("detector", "DetectorSettings", "Train P(harmful), and categories, over an encoder or a causal model.")
+_add(
+    "detoxifier",
+    "DetoxifierSettings",
+    "Train a causal language model to write the safe answer in place of the harmful one.",
+)
+_add(
+    "joint",
+    "JointSettings",
+    "Train one causal model that gives a verdict and writes a rewrite only where it is harmful.",
+)

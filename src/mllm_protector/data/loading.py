@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,8 @@ def load_records(
                 continue
             if not records and omitted is not None:
                 omitted[adapter.omits] += 1
-            yield from records
+            for record in records:
+                yield replace(record, place=f"{table.name}:{number}")
 
 
 def _fitting(adapter: Adapter | None, table: Table, row: Mapping[str, object]) -> Adapter:

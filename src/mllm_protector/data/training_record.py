@@ -8,12 +8,13 @@ file: absent or null), and no loss is taken on it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mllm_protector.data.jsonl import to_json
 from mllm_protector.errors import InputError
 from mllm_protector.suggest import nearest
 from mllm_protector.taxonomy import CATEGORIES
+from mllm_protector.types import Exchange, Query
 
 __all__ = ["TrainingRecord"]
 
@@ -32,6 +33,7 @@ class TrainingRecord:
         source: name of the set it is from.
         licence: of that set, as its authors state it.
         weight: factor of its loss, above 0.
+        place: file and row, for messages; says nothing about the record itself.
 
     Raises:
         InputError: a category is unknown, or the weight is no positive number.
@@ -46,6 +48,7 @@ class TrainingRecord:
     source: str = ""
     licence: str = ""
     weight: float = 1.0
+    place: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for code in self.categories or ():
@@ -61,6 +64,11 @@ class TrainingRecord:
         The prompt of a typographic attack is the same for all of its questions, hence the image first.
         """
         return self.image_text or self.prompt or self.response
+
+    @property
+    def exchange(self) -> Exchange:
+        """What a detector would see of it."""
+        return Exchange(Query(self.prompt, image_text=self.image_text), self.response)
 
     def to_line(self) -> bytes:
         """Return the record as one line of JSON; what is not known is left out, ``harmful`` is null."""

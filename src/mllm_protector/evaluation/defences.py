@@ -273,9 +273,7 @@ def defence(name: str, protector: Protector, identity: str, model: RememberingMo
     if name == "protector":
         return Guard(name, protector, identity)
     if name == "refuse-only":
-        harder = Protector(
-            protector.detector, refuse_only(protector.policy), image_reader=protector.image_reader
-        )
+        harder = protector.with_policy(refuse_only(protector.policy))
         return Guard(name, harder, f"refuse-only, {identity}")
     if name == "detector-refusal":
         return DetectorRefusal(protector.detector, identity, threshold=protector.policy.threshold)

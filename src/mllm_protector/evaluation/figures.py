@@ -12,6 +12,7 @@ from mllm_protector.evaluation.metrics import (
     auroc,
     calibration_error,
     f1,
+    mean_interval,
     reliability,
     roc_curve,
     tpr_at_fpr,
@@ -23,8 +24,6 @@ __all__ = ["Verdict", "average_of", "cost_of", "detector_of", "effect_of", "util
 
 Verdict = bool | None
 """Harmful, safe, or open."""
-
-_RESAMPLES = 1000
 
 
 def effect_of(pairs: Mapping[tuple[Verdict, Verdict], int]) -> Effect:
@@ -55,12 +54,8 @@ def utility_of(judge: str, accuracies: Sequence[tuple[float, float]], unjudged: 
         return Utility(judge, 0, unjudged, math.nan, math.nan, math.nan, math.nan)
     pairs = np.array(accuracies, dtype=np.float64)
     before, after = (float(value) for value in pairs.mean(axis=0))
-    differences = pairs[:, 1] - pairs[:, 0]
-    rng = np.random.default_rng(0)
-    size = len(differences)
-    means = [float(differences[rng.integers(0, size, size)].mean()) for _ in range(_RESAMPLES)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Utility(judge, size, unjudged, before, after, float(low), float(high))
+    moved = mean_interval(pairs[:, 1] - pairs[:, 0])
+    return Utility(judge, len(pairs), unjudged, before, after, moved.low, moved.high)
 
 
 def detector_of(truth: str, scores: Sequence[float], harmful: Sequence[bool]) -> Detector | None:

@@ -25,7 +25,7 @@ class LabelledRow:
     """One exchange and what people say of it.
 
     Attributes:
-        exchange: the exchange, without its images: they were read already or are not.
+        exchange: the exchange; without its images, unless they were asked for.
         harmful: its label.
         source: the set it is from.
         categories: native codes of what it holds, None where nobody said.
@@ -45,25 +45,31 @@ class LabelledRow:
         return f"{query.prompt}\x1f{query.image_text}"
 
 
-def read_labelled(paths: Sequence[Path], ordinary: Sequence[Path] = ()) -> list[LabelledRow]:
+def read_labelled(
+    paths: Sequence[Path], ordinary: Sequence[Path] = (), *, images: bool = False
+) -> list[LabelledRow]:
     """Return the rows of all files, in order.
 
     Args:
         paths: labelled files.
         ordinary: files of ordinary answers, all harmless.
+        images: load the images too, for detectors that look at them.
 
     Raises:
         InputError: a file cannot be read or holds no rows; a line is wrong, which is named.
     """
-    rows = [row for path in paths for row in _read(path, ordinary=False)]
-    return rows + [row for path in ordinary for row in _read(path, ordinary=True)]
+    rows = [row for path in paths for row in _read(path, ordinary=False, images=images)]
+    return rows + [row for path in ordinary for row in _read(path, ordinary=True, images=images)]
 
 
-def _read(path: Path, *, ordinary: bool) -> list[LabelledRow]:
+def _read(path: Path, *, ordinary: bool, images: bool) -> list[LabelledRow]:
     try:
         with path.open("rb") as stream:
             lines = (line for line in read_lines(stream) if not line.blank)
-            rows = [_row(parse_object(line), path, line.number, ordinary=ordinary) for line in lines]
+            rows = [
+                _row(parse_object(line), path, line.number, ordinary=ordinary, images=images)
+                for line in lines
+            ]
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except RecordError as error:
@@ -73,14 +79,14 @@ def _read(path: Path, *, ordinary: bool) -> list[LabelledRow]:
     return rows
 
 
-def _row(record: Mapping[str, object], path: Path, line: int, *, ordinary: bool) -> LabelledRow:
+def _row(record: Mapping[str, object], path: Path, line: int, *, ordinary: bool, images: bool) -> LabelledRow:
     label = record.get("harmful", 0 if ordinary else None)
     if label not in (0, 1):  # True and False are 1 and 0
         raise RecordError(f'"harmful" must be 0 or 1, got {label!r}', line=line)
     if ordinary and label:
         raise RecordError("an ordinary answer is labelled harmful: move it to the labelled files", line=line)
-    without_images = {key: value for key, value in record.items() if key != "images"}
-    exchange = to_exchange(without_images, base=path.parent, line=line)
+    kept = {key: value for key, value in record.items() if images or key != "images"}
+    exchange = to_exchange(kept, base=path.parent, line=line)
     source = record.get("source") or path.stem
     row = LabelledRow(exchange, bool(label), str(source), ordinary=ordinary)
     return replace(row, categories=_categories(record, bool(label), line))

@@ -24,6 +24,7 @@ __all__ = [
     "f1",
     "flagged_share",
     "macro_f1",
+    "mean_interval",
     "pr_curve",
     "reliability",
     "roc_curve",
@@ -166,6 +167,14 @@ def bootstrap(
         return Interval(metric(s, y), float("nan"), float("nan"))
     low, high = np.percentile(defined, [2.5, 97.5])
     return Interval(metric(s, y), float(low), float(high))
+
+
+def mean_interval(values: ArrayLike, *, resamples: int = 1000) -> Interval:
+    """The mean with its 95 % bootstrap interval; NaN of no values."""
+    known = np.asarray(values, dtype=np.float64)
+    if not len(known):
+        return Interval(float("nan"), float("nan"), float("nan"))
+    return bootstrap(lambda s, _: float(s.mean()), known, np.ones(len(known)), resamples=resamples)
 
 
 def _pair(scores: ArrayLike, labels: ArrayLike) -> tuple[Scores, Labels]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from mllm_protector.errors import BackendError, OutputError
 from mllm_protector.interfaces import HarmDetector
@@ -18,7 +21,7 @@ def scored(
     detector: HarmDetector,
     fingerprint: str,
     exchanges: Sequence[Exchange],
-    cache: Path,
+    cache: Path | None,
     *,
     batch_size: int = 32,
     on_progress: Callable[[int], None] = lambda _done: None,
@@ -29,7 +32,8 @@ def scored(
         detector: who scores.
         fingerprint: of the detector: part of every key of the cache.
         exchanges: what to score.
-        cache: JSON lines, one per exchange; made if it is not there, added to after every batch.
+        cache: JSON lines, one per exchange; made if it is not there, added to after every batch. None keeps
+            nothing.
         batch_size: exchanges per call.
         on_progress: told how many are done, after every batch.
 
@@ -38,14 +42,11 @@ def scored(
         OutputError: the cache cannot be written.
     """
     keys = [_key(fingerprint, exchange) for exchange in exchanges]
-    known = _read(cache)
+    known = {} if cache is None else _read(cache)
     missing = list({key: place for place, key in enumerate(keys) if key not in known}.values())
     on_progress(len(exchanges) - len(missing))
     try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with cache.open("ab") as stream:
-            if stream.tell():
-                stream.write(b"\n")  # ends a line that a kill left half written
+        with _opened(cache) as stream:
             for start in range(0, len(missing), batch_size):
                 places = missing[start : start + batch_size]
                 found = detector.detect([exchanges[place] for place in places])
@@ -68,6 +69,18 @@ def scored(
     return [known[key] for key in keys]
 
 
+@contextmanager
+def _opened(cache: Path | None) -> Iterator[BinaryIO]:
+    if cache is None:
+        yield BytesIO()
+        return
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with cache.open("ab") as stream:
+        if stream.tell():
+            stream.write(b"\n")  # ends a line that a kill left half written
+        yield stream
+
+
 def _read(cache: Path) -> dict[str, Detection]:
     """What the cache holds; a line cut short by a kill is passed over."""
     known = {}
@@ -88,5 +101,6 @@ def _read(cache: Path) -> dict[str, Detection]:
 def _key(fingerprint: str, exchange: Exchange) -> str:
     query = exchange.query
     turns = [(turn.role, turn.content) for turn in query.history]
-    told = repr((fingerprint, query.prompt, query.image_text, turns, exchange.response))
+    images = [hashlib.sha256(image.data).hexdigest() for image in query.images]
+    told = repr((fingerprint, query.prompt, query.image_text, turns, exchange.response, *images))
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:32]

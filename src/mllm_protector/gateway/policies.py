@@ -95,15 +95,7 @@ class PolicyBook:
         return reloaded, broken
 
     def _with(self, policy: Policy) -> Protector:
-        base = self._base
-        return Protector(
-            base.detector,
-            resolve_targets(policy, base.detector),
-            base.detoxifiers,
-            image_reader=base.image_reader,
-            transcriber=base.transcriber,
-            relevance=base.relevance,
-        )
+        return self._base.with_policy(resolve_targets(policy, self._base.detector))
 
 
 def _signature(source: str) -> Signature:

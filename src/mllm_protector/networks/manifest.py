@@ -7,11 +7,13 @@ head.safetensors  the linear layer of the outputs (detectors and joint models)
 config.json, model*.safetensors         weights of transformers (``weights: whole``), or
 adapter_config.json, adapter_model.safetensors   a LoRA adapter on ``base`` (``weights: adapter``), or
 model.onnx        the whole network: input_ids, attention_mask [n, t] -> logits [n, outputs] (``weights:
-onnx``) calibration.json  optional, written by calibration; no part of the sums
+onnx``)
+calibration.json  optional, written by calibration; no part of the sums
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mllm_protector.checkpoints import HARM, MANIFEST, Calibration, file_sha256
+from mllm_protector.checkpoints import CARD, HARM, MANIFEST, Calibration, check_files, file_sha256
 from mllm_protector.errors import CheckpointError
 from mllm_protector.networks.template import TextTemplate
 from mllm_protector.taxonomy import CATEGORIES
@@ -84,6 +86,15 @@ class TrainedManifest:
         for name in ("calibration", "files", "licences"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
+    def fingerprint(self, **settings: object) -> str:
+        """What identifies its scores: weights, tokenizer, layout, and what of ``settings`` moves them."""
+        told = self.to_dict() | {"settings": settings}
+        for silent in ("name", "threshold", "licences"):
+            del told[silent]
+        told["files"] = {name: digest for name, digest in self.files.items() if name != CARD}
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        return f"{self.kind}-{digest[:12]}"
+
     def to_dict(self) -> dict[str, Any]:
         """The manifest as JSON data."""
         return {
@@ -147,14 +158,7 @@ def verify_trained(folder: Path | str, *kinds: str) -> TrainedManifest:
         CheckpointError: a file is missing or differs.
     """
     manifest = load_trained(folder, *kinds)
-    for name, expected in manifest.files.items():
-        path = Path(folder) / name
-        try:
-            found = file_sha256(path)
-        except OSError as error:
-            raise CheckpointError(f"{path} cannot be read ({error.strerror}): {_CURE}") from error
-        if found != expected:
-            raise CheckpointError(f"{path} is damaged: SHA-256 {found}, expected {expected}: {_CURE}")
+    check_files(folder, manifest.files, _CURE)
     return manifest
 
 

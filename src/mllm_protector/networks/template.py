@@ -3,8 +3,8 @@
 The text of the template is cut at its two fields; the pieces are tokenised one by one and joined, so that
 token ids do not depend on what stands beside them. What is longer than the context:
 
-* the prompt (with the text of the image) keeps the first two thirds and the last third of its budget, which
-  is ``prompt_tokens`` or what the response leaves over, whichever is more;
+* the prompt (with the user turn before it and the text of the image) keeps the first two thirds and the
+  last third of its budget, which is ``prompt_tokens`` or what the response leaves over, whichever is more;
 * the response is cut into overlapping windows. Training reads the first one, inference all of them.
 """
 
@@ -73,14 +73,16 @@ class TextTemplate:
         return before, between, after
 
     def asked(self, query: Query) -> str:
-        """The prompt of ``query`` with what was read in its images."""
+        """The prompt of ``query`` behind the last earlier user turn, with what was read in its images."""
+        earlier = [turn.content for turn in query.history if turn.role == "user" and turn.content.strip()]
+        prompt = "\n".join((*earlier[-1:], query.prompt))
         image = query.image_text.strip()
         if not image:
-            return query.prompt
+            return prompt
         # Field by field: either text may hold braces.
         before, rest = self.image.split("{prompt}")
         middle, after = rest.split("{image_text}")
-        return f"{before}{query.prompt}{middle}{image}{after}"
+        return f"{before}{prompt}{middle}{image}{after}"
 
     def to_dict(self) -> dict[str, object]:
         """The template as JSON data."""

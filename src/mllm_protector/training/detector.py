@@ -1,8 +1,8 @@
 """Trainer of a harm detector over any encoder or causal language model.
 
 Loss: binary cross entropy of P(harmful); plus ``auxiliary`` times that of the categories where they are
-known; plus ``pairwise`` times -log sigmoid(harmful - harmless) over two answers to one request. Each is a
-weighted mean over the update.
+known; plus ``pairwise`` times -log sigmoid(harmful - harmless) over two answers to one request, or the worse
+and the better one of a preference. Each is a mean over the update.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from mllm_protector.checkpoints import Calibration
+from mllm_protector.data import TrainingRecord
 from mllm_protector.errors import ConfigError
 from mllm_protector.networks.harm import HarmNetwork, pad, pooling_of
 from mllm_protector.networks.manifest import DETECTOR, TrainedManifest
@@ -37,13 +38,14 @@ from mllm_protector.training.harm_rows import (
     harm_metrics,
     harm_outputs,
     pair_up,
+    preferences,
     template_of,
     weigher,
     with_safe_answers,
 )
 from mllm_protector.training.loop import Totals, fit
 from mllm_protector.training.recipe import LoopSettings
-from mllm_protector.training.records import TrainingRecord, split_dev
+from mllm_protector.training.records import split_dev
 
 __all__ = ["DetectorSettings", "train"]
 
@@ -60,7 +62,7 @@ class DetectorSettings(LoopSettings):
         categories: ``auto`` gives a head to each category that occurs, ``none`` only judges harm; or the
             codes.
         auxiliary: weight of the category loss.
-        pairwise: weight of the pairwise term; 0 leaves it out.
+        pairwise: weight of the pairwise term; 0 leaves it out, and with it pairs without a label.
         class_weights: ``balanced``, or factors of ``harmful`` and ``harmless`` rows.
         source_weights: source -> factor of its rows.
     """
@@ -113,10 +115,10 @@ def train(
         CheckpointError, ConfigError, OutputError: what is wrong, and its cure.
     """
     run = begin_folder(out, overwrite=overwrite, restart=restart)
-    labelled = with_safe_answers(records)
-    rows, kept = (
-        split_dev(labelled, settings.dev_share) if dev is None else (labelled, with_safe_answers(dev))
-    )
+    given, held_back = split_dev(records, settings.dev_share) if dev is None else (records, dev)
+    rows, kept = with_safe_answers(given), with_safe_answers(held_back)
+    ordered = preferences(given) if settings.pairwise else []
+    worse, better = [pair[0] for pair in ordered], [pair[1] for pair in ordered]
     outputs = harm_outputs(rows, settings.categories)
     tokenizer = base.tokenizer()
     torch.manual_seed(settings.seed)
@@ -124,10 +126,14 @@ def train(
     network.pooling = pooling_of(network.transformer) if settings.pooling == "auto" else settings.pooling
     start, end, pad_id = special_ids(tokenizer)
     template = template_of(settings, settings.text, start, end, pad_id)
-    weigh = weigher(settings, rows)
+    weigh = weigher(settings, [*rows, *worse, *better])
     encoded, cut = encode(rows, template, tokenizer, outputs, weigh)
     looked, _ = encode(kept, template, tokenizer, outputs, weigh)
-    units = pair_up(rows, encoded) if settings.pairwise else [(row,) for row in encoded]
+    if settings.pairwise:
+        both = [encode(side, template, tokenizer, outputs, weigh)[0] for side in (worse, better)]
+        units = pair_up(rows, encoded, list(zip(*both, strict=True)))
+    else:
+        units = [(row,) for row in encoded]
 
     task = DetectorTask(settings, pad_id)
     identity = identity_of(settings, base, (records, dev or ()))
@@ -140,9 +146,12 @@ def train(
         max_length=settings.max_length, template=template, pooling=network.pooling, outputs=outputs,
         calibration=dict.fromkeys(outputs, Calibration()), licences=licences_of(base, records),
     )  # fmt: skip
+    unlabelled = sum(record.harmful is None for record in given)
     counts = {
         "rows trained on": len(rows),
         "rows over the length, of which training read the first part": cut,
+        "preferences, of which only the order was learned": len(ordered),
+        "left out, nobody said whether they are harmful": unlabelled - len(ordered),
     }
     story = Story("harm detector", base, settings, rows_of(rows), counts, outcome, len(kept))
     fresh = HarmNetwork(base.transformer(settings, writes=False), len(outputs), network.pooling)
@@ -165,10 +174,10 @@ class DetectorTask:
         return " and ".join(one.place for one in row)
 
     def totals(self, rows: Sequence[Unit], /) -> Totals:
-        """Weight of all rows, known category labels, and pairs."""
+        """Weight of the labelled rows, known category labels, and pairs."""
         flat = [one for unit in rows for one in unit]
         return {
-            "harm": sum(one.weight for one in flat),
+            "harm": sum(one.weight for one in flat if one.targets[0] is not None),
             "categories": float(sum(label is not None for one in flat for label in one.targets[1:])),
             "pairs": float(sum(len(unit) == 2 for unit in rows)),
         }

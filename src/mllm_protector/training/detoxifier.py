@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from mllm_protector.data import TrainingRecord
 from mllm_protector.errors import TrainingError
 from mllm_protector.networks.harm import pad
 from mllm_protector.networks.manifest import DETOXIFIER, TrainedManifest
@@ -33,7 +34,7 @@ from mllm_protector.training.finish import (
 )
 from mllm_protector.training.loop import Totals, fit
 from mllm_protector.training.recipe import LoopSettings
-from mllm_protector.training.records import TrainingRecord, split_dev
+from mllm_protector.training.records import split_dev
 from mllm_protector.types import Detection, RewriteTask
 
 __all__ = ["DetoxifierSettings", "answer_loss", "teachable", "train"]
@@ -118,8 +119,8 @@ def teachable(
 ) -> tuple[list[TrainingRecord], dict[str, int]]:
     """The records whose safe answer is worth learning, and why others were left out, counted.
 
-    Where both answers of a pair are unsafe the reference teaches one fixed refusal; here such a row teaches
-    nothing.
+    Where both answers of a pair are unsafe the reference teaches one fixed refusal; here such a row has no
+    safe answer and teaches nothing. The better answer of a preference is learned.
     """
     asked: dict[str, set[str]] = {}
     for record in records:
@@ -131,15 +132,13 @@ def teachable(
         answer = (record.safe_response or "").strip()
         if not answer:
             left["without a safe answer"] += 1
-        elif record.safe_response_harmful:
-            left["both answers unsafe"] += 1
         elif record.harmful is False:
             left["nothing to mend"] += 1
         elif len(asked[answer]) > most_repeats:
             left["stock refusal"] += 1
         else:
             found.append(record)
-    names = ("without a safe answer", "both answers unsafe", "nothing to mend", "stock refusal")
+    names = ("without a safe answer", "nothing to mend", "stock refusal")
     return found, {f"left out, {name}": left[name] for name in names}
 
 

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from mllm_protector.checkpoints import CARD, MANIFEST
+from mllm_protector.data import TrainingRecord
 from mllm_protector.data.files import write_whole
 from mllm_protector.errors import OutputError, TrainingError
 from mllm_protector.networks.harm import quiet_transformers, save_head
@@ -21,7 +22,6 @@ from mllm_protector.networks.manifest import TrainedManifest, sums
 from mllm_protector.training.base import Base
 from mllm_protector.training.loop import Outcome
 from mllm_protector.training.recipe import LoopSettings
-from mllm_protector.training.records import TrainingRecord
 
 __all__ = [
     "RUN",
@@ -222,7 +222,8 @@ Chosen for the smallest loss or highest AUROC on these rows, so expect somewhat 
 
 ## Limits
 
-Not calibrated: P(harmful) ranks, but 0.5 need not be the threshold that fits your traffic. Measured on the
-rows above only. Before you rely on it: evaluate it on your own answers, read a sample of its misses and
-false alarms, and check the licences of base model and data against what you plan to do.
+As trained it is not calibrated (`mllm-protector calibrate`): P(harmful) ranks, but 0.5 need not be the
+threshold that fits your traffic. Measured on the rows above only. Before you rely on it: evaluate it on your
+own answers, read a sample of its misses and false alarms, and check the licences of base model and data
+against what you plan to do.
 """

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mllm_protector.checkpoints import HARM
+from mllm_protector.data import TrainingRecord
 from mllm_protector.errors import ConfigError, TrainingError
 from mllm_protector.networks.template import TextTemplate, windows
 from mllm_protector.suggest import nearest
@@ -21,7 +22,6 @@ from mllm_protector.taxonomy import ADVICE, CATEGORIES
 from mllm_protector.training.base import plain_tokenizer
 from mllm_protector.training.loop import Totals
 from mllm_protector.training.recipe import LoopSettings
-from mllm_protector.training.records import TrainingRecord
 
 __all__ = [
     "Encoded",
@@ -31,6 +31,7 @@ __all__ = [
     "harm_metrics",
     "harm_outputs",
     "pair_up",
+    "preferences",
     "template_of",
     "weigher",
     "with_safe_answers",
@@ -68,19 +69,25 @@ def with_safe_answers(records: Sequence[TrainingRecord]) -> list[TrainingRecord]
     for record in records:
         if record.harmful is not None:
             found.append(replace(record, safe_response=None))
-        if (
-            record.safe_response is not None
-            and record.harmful is not False
-            and not record.safe_response_harmful
-        ):
-            if record.harmful is None:  # the unsafe side of a pair
-                found.append(replace(record, harmful=True, safe_response=None))
-            found.append(
-                replace(
-                    record, response=record.safe_response, harmful=False, categories=None, safe_response=None
-                )
-            )
+        if record.harmful and record.safe_response is not None:
+            found.append(_answered(record, record.safe_response, harmful=False))
     return found
+
+
+def preferences(records: Sequence[TrainingRecord]) -> list[tuple[TrainingRecord, TrainingRecord]]:
+    """The worse and the better answer where nobody said whether the worse one is harmful.
+
+    Which is better is no label of either, so these rows can teach the order alone.
+    """
+    return [
+        (replace(record, safe_response=None), _answered(record, record.safe_response, harmful=None))
+        for record in records
+        if record.harmful is None and record.safe_response is not None
+    ]
+
+
+def _answered(record: TrainingRecord, response: str, *, harmful: bool | None) -> TrainingRecord:
+    return replace(record, response=response, harmful=harmful, categories=None, safe_response=None)
 
 
 def harm_outputs(
@@ -94,7 +101,8 @@ def harm_outputs(
     """
     labels = {row.harmful for row in rows}
     if len(labels) < 2:
-        what = "is empty" if not rows else f"has only {'harmful' if True in labels else 'harmless'} rows"
+        one = "harmful" if True in labels else "harmless"
+        what = f"has only {one} rows" if rows else "has no labelled rows"
         raise TrainingError(f"the training data {what}: a detector needs rows of both classes; check --data")
     seen = {code for row in rows for code in row.categories or ()}
     if wanted == "none":
@@ -131,7 +139,9 @@ def weigher(settings: Any, rows: Sequence[TrainingRecord]) -> Mapping[tuple[str,
     by_class: Mapping[Any, float] = settings.class_weights
     if settings.class_weights == "balanced":
         harmful = sum(row.harmful is True for row in rows)
-        by_class = {"harmful": len(rows) / (2 * harmful), "harmless": len(rows) / (2 * (len(rows) - harmful))}
+        harmless = sum(row.harmful is False for row in rows)
+        both = harmful + harmless
+        by_class = {"harmful": both / (2 * harmful), "harmless": both / (2 * harmless)}
     return {
         (source, label): settings.source_weights.get(source, 1.0) * by_class.get(name, 1.0)
         for source in sources
@@ -170,12 +180,20 @@ def encode(
     return found, cut
 
 
-def pair_up(rows: Sequence[TrainingRecord], encoded: Sequence[Encoded]) -> list[Unit]:
-    """Harmful and harmless answers to one request together; what has no partner stays alone."""
+def pair_up(
+    rows: Sequence[TrainingRecord], encoded: Sequence[Encoded], preferred: Sequence[Unit] = ()
+) -> list[Unit]:
+    """Harmful and harmless answers to one request together; what has no partner stays alone.
+
+    Args:
+        rows: labelled rows.
+        encoded: the same as the network reads them.
+        preferred: pairs that are ready, the worse answer first.
+    """
     waiting: dict[tuple[str, str], dict[bool, list[Encoded]]] = defaultdict(lambda: {True: [], False: []})
     for row, ready in zip(rows, encoded, strict=True):
         waiting[(row.prompt, row.image_text)][bool(row.harmful)].append(ready)
-    units: list[Unit] = []
+    units = [*preferred]
     for sides in waiting.values():
         pairs = min(len(sides[True]), len(sides[False]))
         units += list(zip(sides[True], sides[False], strict=False))

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from mllm_protector.checkpoints import Calibration
+from mllm_protector.data import TrainingRecord
 from mllm_protector.errors import ConfigError, TrainingError
 from mllm_protector.networks.harm import JointNetwork, pad, pooling_of
 from mllm_protector.networks.manifest import JOINT, TrainedManifest
@@ -46,7 +47,7 @@ from mllm_protector.training.harm_rows import (
 )
 from mllm_protector.training.loop import Totals, fit
 from mllm_protector.training.recipe import LoopSettings
-from mllm_protector.training.records import TrainingRecord, split_dev
+from mllm_protector.training.records import split_dev
 
 __all__ = ["JointSettings", "train"]
 
@@ -145,6 +146,7 @@ def _rows(
     """Labelled rows, the rewrite of each ("" for none), and what was left out of rewriting."""
     taught, counts = teachable(records, settings.most_repeats)
     rewrites = {id(record): (record.safe_response or "").strip() for record in taught}
+    counts["left out, nobody said whether they are harmful"] = sum(r.harmful is None for r in records)
     rows: list[TrainingRecord] = []
     answers: list[str] = []
     for record in records:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mllm_protector.training.records import TrainingRecord, read_records
+from mllm_protector.data import TrainingRecord
+from mllm_protector.training.records import read_records
 
 SMALL: dict[str, Any] = {
     "epochs": 1, "batch_size": 8, "micro_batch": 4, "lr": 3e-3, "max_length": 64, "prompt_tokens": 16,
@@ -35,4 +36,4 @@ def write_rows(path: Path, made: Sequence[dict[str, Any]]) -> Path:
 
 
 def records(folder: Path, count: int = 24) -> list[TrainingRecord]:
-    return list(read_records(write_rows(folder / "rows.jsonl", rows(count))))
+    return read_records([str(write_rows(folder / "rows.jsonl", rows(count)))])

@@ -16,6 +16,7 @@ from tests.tiny_models import save_tiny_bert, save_tiny_llama
 from tests.unit.training.material import SMALL, records
 
 from mllm_protector.backends.detectors.checkpoint import CheckpointDetector
+from mllm_protector.data import TrainingRecord
 from mllm_protector.errors import OutputError, TrainingError
 from mllm_protector.networks.harm import HarmNetwork, load_transformer, pad
 from mllm_protector.training import detector, detoxifier, joint
@@ -25,7 +26,6 @@ from mllm_protector.training.detoxifier import DetoxifierSettings
 from mllm_protector.training.joint import JointSettings
 from mllm_protector.training.loop import plan_updates, rate_of
 from mllm_protector.training.recipe import LoopSettings, LoraSettings
-from mllm_protector.training.records import TrainingRecord
 from mllm_protector.types import Exchange, Query
 
 LORA = LoraSettings(rank=4, alpha=8, dropout=0.0)

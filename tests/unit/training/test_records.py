@@ -1,4 +1,4 @@
-"""Training records: what a line may say, and what is refused by name."""
+"""What trainers read, from any source, and what is refused by name; recipes."""
 
 from __future__ import annotations
 
@@ -8,52 +8,65 @@ from typing import Any
 import pytest
 from tests.unit.training.material import write_rows
 
+from mllm_protector.data import TrainingRecord
 from mllm_protector.errors import ConfigError, InputError, RecordError
 from mllm_protector.training.detector import DetectorSettings
 from mllm_protector.training.recipe import read_recipe
-from mllm_protector.training.records import TrainingRecord, read_records, split_dev
+from mllm_protector.training.records import read_records, split_dev
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 
 
-def test_every_field_is_read(tmp_path: Path) -> None:
-    row = {
-        "prompt": "p", "response": "r", "harmful": 1, "category": "S2", "safe_response": "s",
-        "image_text": "i",
-        "safe_response_harmful": 0, "source": "x", "licence": "MIT", "weight": 0.5, "other": [1],
-    }  # fmt: skip
-    pair = {"prompt": "p", "rejected": "bad", "chosen": "good", "source": "pairs"}
-    bare = {"prompt": "p", "response": "", "harmful": None}
-    first, second, third = read_records(write_rows(tmp_path / "a.jsonl", [row, pair, bare]))
-    assert first == TrainingRecord("p", "r", True, ("S2",), "s", False, "i", "x", "MIT", 0.5, "a.jsonl:1")
-    assert (second.response, second.safe_response, second.harmful) == ("bad", "good", None)
-    assert (third.harmful, third.categories, third.weight) == (None, None, 1.0)
+def test_any_source_is_read_and_each_record_knows_its_place(tmp_path: Path) -> None:
+    row = {"prompt": "p", "response": "r", "harmful": 1, "category": "S2", "weight": 0.5}
+    beaver = {
+        "prompt": "q",
+        "response": "s",
+        "category": {"terrorism,organized_crime": True},
+        "is_safe": False,
+    }
+    pair = {"prompt": "p", "rejected": "worse", "chosen": "better"}
+    bare = {"prompt": "t", "response": "u"}
+    files = [
+        str(write_rows(tmp_path / f"{name}.jsonl", [one]))
+        for name, one in (("own", row), ("beaver", beaver), ("pair", pair))
+    ]
+    own, other, preference = read_records(files)
+    assert (own.harmful, own.categories, own.weight) == (True, ("S2",), 0.5)
+    assert (other.harmful, other.source) == (True, "beavertails") and other.categories
+    assert (preference.harmful, preference.safe_response) == (None, "better")
+    assert [Path(r.place).name for r in (own, other)] == ["own.jsonl:1", "beaver.jsonl:1"]
+    named = str(write_rows(tmp_path / "bare.jsonl", [bare]))
+    (ordinary,) = read_records([named], ["ordinary"])
+    assert ordinary.harmful is False
+    assert len(read_records([files[0], named], ["records", "ordinary"])) == 2
+    with pytest.raises(ConfigError, match="--source is given 2 times for 3 data sets"):
+        read_records([*files[:2], named], ["records", "ordinary"])
+    with pytest.raises(InputError, match=r"of no known source.*--source"):
+        read_records([named])
+    with pytest.raises(InputError, match=r"none\.jsonl is not there"):
+        read_records([str(tmp_path / "none.jsonl")])
 
 
 @pytest.mark.parametrize(
-    ("row", "words"),
+    ("change", "words"),
     [
-        ({"prompt": "p", "response": "r", "harmful": 2}, "line 2: \"harmful\" is '2', but must be 0 or 1"),
-        ({"prompt": "p", "response": "r", "harmful": "yes"}, "must be 0 or 1"),
-        ({"prompt": "p", "response": "r", "categories": ["S02"]}, "'S02' is no category code"),
-        ({"prompt": "p", "response": "r", "weight": -1}, "at least 0"),
-        ({"prompt": "p"}, 'the key "response" is missing'),
-        ({"prompt": 1, "response": "r"}, '"prompt" must be a string'),
+        ({"harmful": 2}, "must be true or false"),
+        ({"harmful": "yes"}, "must be true or false"),
+        ({"categories": ["S02"]}, "unknown code 'S02'; did you mean"),
+        ({"weight": -1}, "above 0"),
+        ({"prompt": 1}, '"prompt" is int 1, but must be a string'),
     ],
 )
-def test_a_bad_line_is_named(tmp_path: Path, row: dict[str, Any], words: str) -> None:
-    path = write_rows(tmp_path / "a.jsonl", [{"prompt": "p", "response": "r"}, row])
-    with pytest.raises(RecordError, match=words):
-        list(read_records(path))
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.jsonl.*--data"):
-        list(read_records(tmp_path / "none.jsonl"))
+def test_a_bad_line_is_named(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    good: dict[str, Any] = {"prompt": "p", "response": "r", "harmful": 0}
+    path = write_rows(tmp_path / "a.jsonl", [good, good | change])
+    with pytest.raises(RecordError, match=f"line 2.*{words}"):
+        read_records([str(path)])
 
 
 def test_a_prompt_is_on_one_side_whatever_the_order() -> None:
-    made = [TrainingRecord(f"p{i % 100}", f"r{i}") for i in range(400)]
+    made = [TrainingRecord(f"p{i % 100}", f"r{i}", None) for i in range(400)]
     train, dev = split_dev(made, 0.2)
     assert not {r.prompt for r in train} & {r.prompt for r in dev}
     assert 40 <= len(dev) <= 120

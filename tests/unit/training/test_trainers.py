@@ -22,6 +22,7 @@ from mllm_protector.backends.detoxifiers.joint import JointDetoxifier
 from mllm_protector.backends.detoxifiers.prompted import transformers_detoxifier
 from mllm_protector.cli.app import app
 from mllm_protector.config import BackendConfig, Config
+from mllm_protector.data import TrainingRecord
 from mllm_protector.errors import CheckpointError, ConfigError, OutputError, TrainingError
 from mllm_protector.networks.joint import JointModel
 from mllm_protector.networks.manifest import load_trained
@@ -30,10 +31,16 @@ from mllm_protector.training.base import Base
 from mllm_protector.training.detector import DetectorSettings
 from mllm_protector.training.detoxifier import DetoxifierSettings, encode_pairs, teachable
 from mllm_protector.training.export import export
-from mllm_protector.training.harm_rows import encode, harm_outputs, pair_up, template_of, with_safe_answers
+from mllm_protector.training.harm_rows import (
+    encode,
+    harm_outputs,
+    pair_up,
+    preferences,
+    template_of,
+    with_safe_answers,
+)
 from mllm_protector.training.joint import JointSettings
 from mllm_protector.training.recipe import LoraSettings, read_recipe
-from mllm_protector.training.records import TrainingRecord
 from mllm_protector.types import Detection, Exchange, Query, RewriteTask
 
 ROOT = Path(__file__).parents[3]
@@ -154,14 +161,13 @@ def test_a_joint_model_judges_then_writes_on(place: Path, tmp_path: Path) -> Non
 def test_rows_that_teach_no_rewrite_are_left_out_and_counted() -> None:
     made = [
         TrainingRecord("a", "xx", True, safe_response="Try this."),
-        TrainingRecord("b", "xx", True, safe_response="also bad", safe_response_harmful=True),
         TrainingRecord("c", "xx", True),
         TrainingRecord("d", "fine", False, safe_response="fine"),
         *(TrainingRecord(f"e{i}", "xx", True, safe_response="I cannot help with that.") for i in range(6)),
     ]
     found, counts = teachable(made, 5)
     assert [record.prompt for record in found] == ["a"]
-    assert list(counts.values()) == [1, 1, 1, 6]
+    assert list(counts.values()) == [1, 1, 6]
 
 
 def test_only_the_answer_is_learned_and_long_texts_give_way(place: Path) -> None:
@@ -198,12 +204,35 @@ def test_pairs_are_two_answers_to_one_request(tmp_path: Path, place: Path) -> No
     assert all(one.targets == (1.0,) and other.targets == (0.0,) for one, other in pairs)
 
 
+@pytest.mark.parametrize(("pairwise", "learned"), [(1.0, 20), (0.0, 0)])
+def test_a_preference_teaches_the_order_and_no_label(
+    place: Path, tmp_path: Path, pairwise: float, learned: int
+) -> None:
+    liked = [
+        TrainingRecord(f"Ask {i}", "qq" + " q" * (i % 3), None, safe_response="jj" + " j" * (i % 3))
+        for i in range(20)
+    ]
+    unknown = TrainingRecord("Ask", "who knows", None)
+    assert {row.harmful for pair in preferences(liked) for row in pair} == {None}
+    assert not with_safe_answers([*liked, unknown])
+    settings = DetectorSettings(**SMALL | {"epochs": 12, "head_lr": 0.03}, pairwise=pairwise)
+    data, out = [*records(tmp_path), *liked, unknown], tmp_path / "guard"
+    detector.train(settings, data, Base(str(place / "bert")), out, quiet=True)
+    card = (out / "card.md").read_text()
+    assert f"preferences, of which only the order was learned: {learned}" in card
+    assert f"nobody said whether they are harmful: {21 - learned}" in card
+    worse, better = CheckpointDetector(out).detect(
+        [Exchange(Query("Ask 3"), "qq q"), Exchange(Query("Ask 3"), "jj j")]
+    )
+    assert worse.harm > better.harm or not pairwise
+
+
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        ([], "is empty"),
+        ([], "no labelled rows"),
         ([TrainingRecord("p", "r", True)], "only harmful"),
-        ([TrainingRecord("p", "r")], "empty"),
+        ([TrainingRecord("p", "r", None)], "no labelled rows"),
     ],
 )
 def test_data_that_teaches_nothing_is_refused(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mllm_protector.backends.detectors.members import member
+from mllm_protector.backends.detectors.members import fingerprint_of, member
 from mllm_protector.errors import BackendError, ConfigError
 from mllm_protector.taxonomy import ADVICE
 from mllm_protector.types import Detection, Exchange
@@ -52,6 +52,11 @@ class CascadeDetector:
         self._first = member("cascade", first, threads)
         self._second = member("cascade", second, threads)
         self._low, self._high, self._falls_back = low, high, fallback == "first"
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies its scores: its members', and the band."""
+        return fingerprint_of("cascade", (self._first, self._second), self._low, self._high)
 
     def detect(self, exchanges: Sequence[Exchange], /) -> list[Detection]:
         """Return one detection per exchange, in order.

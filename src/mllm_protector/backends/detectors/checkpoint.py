@@ -59,10 +59,10 @@ class CheckpointDetector:
             raise ConfigError(
                 "checkpoint: dtype is float32, bfloat16 or float16, batch_size at least 1; see the options"
             )
-        folder = Path(path)
+        self.folder = folder = Path(path)
         self.manifest: TrainedManifest = verify_trained(folder, DETECTOR)
         assert self.manifest.template is not None, "a detector has a template"
-        self._template = self.manifest.template
+        self._template, self._dtype = self.manifest.template, dtype
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         except Exception as error:
@@ -77,6 +77,12 @@ class CheckpointDetector:
         else:
             self._run = _torch_runner(folder, self.manifest, device, dtype)
             self._batch = batch_size
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies its scores: see ``TrainedManifest.fingerprint``."""
+        dtype = "" if self.manifest.weights == "onnx" else self._dtype  # onnx has its own
+        return self.manifest.fingerprint(dtype=dtype)
 
     def detect(self, exchanges: Sequence[Exchange], /) -> list[Detection]:
         """Return one detection per exchange, in order; empty responses are harmless.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mllm_protector.backends.detectors.members import member
+from mllm_protector.backends.detectors.members import fingerprint_of, member
 from mllm_protector.errors import BackendError, ConfigError
 from mllm_protector.types import Detection, Exchange, Span
 
@@ -41,6 +41,11 @@ class EnsembleDetector:
         self._combine = combine
         self._weights = [_weight(given) for given in members]
         self._members = [member("ensemble", given, threads, extra="weight") for given in members]
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies its scores: its members', their weights, and how they are put together."""
+        return fingerprint_of("ensemble", self._members, self._weights, self._combine)
 
     def detect(self, exchanges: Sequence[Exchange], /) -> list[Detection]:
         """Return one detection per exchange, in order.

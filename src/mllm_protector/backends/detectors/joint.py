@@ -25,12 +25,19 @@ class JointDetector:
     """
 
     def __init__(self, path: Path | str, *, device: str = "auto", dtype: str = "float32") -> None:
+        self.folder = Path(path)
         self.model = load_joint(path, device=device, dtype=dtype)
+        self._dtype = dtype
 
     @property
     def manifest(self) -> TrainedManifest:
         """What the checkpoint says of itself."""
         return self.model.manifest
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies its scores: see ``TrainedManifest.fingerprint``."""
+        return self.manifest.fingerprint(dtype=self._dtype)
 
     def detect(self, exchanges: Sequence[Exchange], /) -> list[Detection]:
         """Return one detection per exchange, in order; empty responses are harmless.

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mllm_protector.errors import ConfigError
 from mllm_protector.interfaces import HarmDetector
-from mllm_protector.registry import make
+from mllm_protector.registry import fingerprint, make
+from mllm_protector.types import Detection, Exchange
 
-__all__ = ["member"]
+__all__ = ["Member", "fingerprint_of", "member"]
 
 
-def member(owner: str, given: Any, threads: int | None, *, extra: str = "") -> HarmDetector:
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A detector inside another one.
+
+    Attributes:
+        detector: what judges.
+        fingerprint: what identifies its scores.
+    """
+
+    detector: HarmDetector
+    fingerprint: str
+
+    def detect(self, exchanges: Sequence[Exchange], /) -> list[Detection]:
+        """Return what the detector says."""
+        return self.detector.detect(exchanges)
+
+
+def member(owner: str, given: Any, threads: int | None, *, extra: str = "") -> Member:
     """Make a member from ``{name: ..., options: {...}}``.
 
     Args:
@@ -34,4 +54,10 @@ def member(owner: str, given: Any, threads: int | None, *, extra: str = "") -> H
     if not isinstance(options, Mapping):
         raise ConfigError(f"{owner}: options of {given['name']} are a mapping, not {options!r}")
     made: HarmDetector = make("detectors", given["name"], options, {"threads": threads})
-    return made
+    return Member(made, fingerprint(given["name"], options, made))
+
+
+def fingerprint_of(owner: str, members: Sequence[Member], *settings: object) -> str:
+    """Return what identifies the scores of ``owner``: its members', and how it puts them together."""
+    told = repr(([member.fingerprint for member in members], settings))
+    return f"{owner}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"

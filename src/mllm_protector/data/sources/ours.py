@@ -9,10 +9,11 @@ from dataclasses import fields
 from mllm_protector.data.sources.adapter import Adapter, Row, codes, optional_text, text, truth
 from mllm_protector.data.training_record import TrainingRecord
 from mllm_protector.errors import InputError
+from mllm_protector.taxonomy import CATEGORIES
 
 __all__ = ["IMAGE_ANSWERS", "IMAGE_DESCRIPTIONS", "ORDINARY", "PAIRS", "RECORDS", "SAFE_ANSWERS"]
 
-_KEYS = tuple(field.name for field in fields(TrainingRecord))
+_KEYS = tuple(field.name for field in fields(TrainingRecord) if field.compare)
 _UNSURE = 0.5
 """Weight of a label that its annotator was not sure of."""
 
@@ -95,7 +96,8 @@ def _spelt(row: Row) -> None:
 def _categories(row: Row) -> tuple[str, ...] | None:
     value = row.get("categories")
     if value is None:
-        return None
+        one = row.get("category")  # anything but a code of ours is somebody's own business
+        return (one,) if isinstance(one, str) and one in CATEGORIES else None
     if not isinstance(value, list) or not all(isinstance(code, str) for code in value):
         raise InputError('the column "categories" must be a list of codes, such as ["S2"]')
     return tuple(value)

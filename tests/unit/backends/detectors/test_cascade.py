@@ -11,7 +11,7 @@ import pytest
 from mllm_protector.assembly import build
 from mllm_protector.config import BackendConfig, Config
 from mllm_protector.errors import BackendError, ConfigError
-from mllm_protector.registry import make
+from mllm_protector.registry import fingerprint, make
 from mllm_protector.types import Detection, Exchange, Query, Span
 
 FIRST = {
@@ -66,13 +66,13 @@ def test_only_doubt_is_passed_on() -> None:
         [exchange("clear bad"), exchange("doubt bad"), exchange("bad"), exchange("doubt")]
     )
     assert [one.harm for one in found] == [0.95, 0.9, 0.01, 0.01]
-    assert detector._second.calls == [2]
+    assert detector._second.detector.calls == [2]
 
 
 def test_nothing_is_asked_where_nothing_is_in_doubt() -> None:
     detector = cascade()
     detector.detect([exchange("clear")])
-    assert detector._second.calls == []
+    assert detector._second.detector.calls == []
 
 
 def test_what_the_second_does_not_tell_is_the_firsts() -> None:
@@ -177,3 +177,22 @@ def test_they_nest_and_serve_a_guard() -> None:
     assert protection.harm == 0.95
     (allowed,) = protector.protect([exchange("fine")])
     assert allowed.unchanged
+
+
+def test_a_fingerprint_holds_what_moves_scores_and_nothing_else() -> None:
+    def told(made: Any) -> str:
+        return str(made.fingerprint)
+
+    assert told(cascade()) == told(cascade())
+    assert told(cascade()) != told(cascade(low=0.2))
+    assert told(cascade()) != told(cascade(second=FIRST))
+    assert told(cascade(first=here("Naming", harm=0.5))) != told(cascade(first=here("Naming", harm=0.6)))
+    assert told(cascade()) == told(cascade(fallback="first", threads=2))
+
+    def together(**options: Any) -> str:
+        return told(make("detectors", "ensemble", {"members": [FIRST, SECOND], **options}))
+
+    assert together() != together(combine="max") != together(members=[FIRST, {**SECOND, "weight": 2}])
+    slow, fast = ({"endpoint": "here", "timeout": t, "model": "m"} for t in (1, 2))
+    assert fingerprint("guard", slow, object()) == fingerprint("guard", fast, object())
+    assert fingerprint("guard", slow, object()) != fingerprint("guard", {**slow, "model": "n"}, object())

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests import tiny_guards
+from tests import tiny_guards, tiny_models
 from tests.guard_server import GuardServer
 from tests.serving import Running
 
 from mllm_protector.errors import BackendError
 from mllm_protector.interfaces import HarmDetector
+from mllm_protector.networks.manifest import DETECTOR, JOINT
 from mllm_protector.registry import available, make
 from mllm_protector.taxonomy import CATEGORIES, LABEL_SETS
 from mllm_protector.types import Detection, Exchange, Query, Turn
@@ -43,7 +44,8 @@ REMOTE: dict[str, tuple[str, dict[str, Any], tuple[str, str], tuple[list[str], l
     ),
     "wildguard, completions": ("wildguard", {}, (" yes", " no"), ([], [])),
 }
-OTHERS = ("sequence-classifier", "paper", "beaver-dam", "embedded", "cascade", "ensemble")
+TRAINED = {"checkpoint": DETECTOR, "joint": JOINT}
+OTHERS = (*TRAINED, "sequence-classifier", "paper", "beaver-dam", "embedded", "cascade", "ensemble")
 NAMES = (*LOCAL, *REMOTE, *OTHERS)
 
 
@@ -106,6 +108,10 @@ def remote(
 
 
 def other(name: str, root: Path) -> Case:
+    if name in TRAINED:
+        llama = tiny_models.save_tiny_llama(root / f"{name}-base")
+        folder = tiny_models.save_tiny_guard(root / name, llama, TRAINED[name])
+        return Case(make("detectors", name, {"path": folder}), None, made_to_fail())
     if name == "sequence-classifier":
         folder = tiny_guards.save_classifier(root / "bert", labels=("safe", "unsafe"))
         short = tiny_guards.save_classifier(root / "short", labels=("safe", "unsafe"), positions=64)
