@@ -29,6 +29,7 @@ from mllm_protector.evaluation.metrics import auroc, bootstrap, f1, flagged_shar
 from mllm_protector.taxonomy import HAZARDS
 from mllm_protector.training.embedded.categories import category_dev
 from mllm_protector.training.embedded.examples import Example, read_rows
+from mllm_protector.training.embedded.exchanges import exchanges
 from mllm_protector.training.embedded.mixture import load_corpus
 from mllm_protector.types import Exchange, Query
 
@@ -143,7 +144,9 @@ def category_figures(detector: EmbeddedDetector, data: Path) -> Mapping[str, flo
 
     The prompt stands as the response too, because a detector of responses says nothing of an empty one.
     """
-    kept = [e for e in load_corpus(data).train["categorised"] if category_dev(e.prompt)]
+    seen = {exchange.request for exchange in exchanges()}  # trained on with their answers
+    rows = load_corpus(data).train["categorised"]
+    kept = [e for e in rows if category_dev(e.prompt) and e.prompt not in seen]
     found = detector.detect([Exchange(Query(e.prompt), e.prompt) for e in kept])
     codes = [c.code for c in HAZARDS]
     predicted = [max(codes, key=lambda c: d.categories.get(c, 0.0)) for d in found]
