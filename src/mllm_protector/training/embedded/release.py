@@ -188,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, required=True, action="append", help="folder of a finished run")
     for name in ("data", "base", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--name", default="embedded-detector-1")
+    parser.add_argument("--name", default="embedded-detector-2")
     parser.add_argument("--card", type=Path, help="model card to put in; default: the one that is there")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
