@@ -5,7 +5,7 @@ their detections. Many searches can so share one batch per round. Four to six ro
 
 1. every unit alone, as an answer to the request and then to nothing: a detector may excuse by the request
    what is harmful in itself, and the other way round. Units that fail either way must go, the others are
-   ranked. Where none fails the harm cannot be placed, and nothing is kept;
+   ranked. Where none fails that says something the harm cannot be placed, and nothing is kept;
 2. the must-go alone, then with each of the next worst, then with the 2, 4, 8, ... worst: the smallest
    removal that passes with a margin wins, of equal ones that with the least harm;
 3. units that were removed beyond need are put back, first one by one, then together.
@@ -104,8 +104,8 @@ def keep_harmless(
         for number in range(count)
         if not (standard.met_by(asked[number]) and standard.met_by(unasked[number]))
     )
-    if not must:
-        return None
+    if all(_is_assent(units[number]) for number in must):
+        return None  # a mere "Sure." is harmful by its request alone, and places nothing
     rank = _ranked(passage, alone, spans)
     others = [number for number in rank if number not in must]
     standard = replace(standard, harm=standard.harm * limits.margin)
@@ -203,6 +203,11 @@ def _is_real(passage: Passage, number: int) -> bool:
     if kind == "heading" or _PLEASANTRY.match(words) or words.endswith(":"):
         return False
     return len(_WORD.findall(words)) >= 4 or len(_CJK.findall(words)) >= 6
+
+
+def _is_assent(words: str) -> bool:
+    """Whether a unit only agrees ("Sure.", "Of course!") and says nothing of its own."""
+    return bool(_PLEASANTRY.match(words)) and len(_WORD.findall(words)) <= 3
 
 
 def _with_note(passage: Passage, removed: frozenset[int], note: str) -> str:

@@ -273,3 +273,18 @@ def test_taking_out_a_pleasantry_is_no_rewrite() -> None:
         RewriteTask(Exchange(Query("How do I take it?"), f"Sure. {advice}"), Detection(0.9))
     ])  # fmt: skip
     assert advice not in text and text.strip()
+
+
+def test_an_assent_that_fails_by_its_request_places_no_harm() -> None:
+    advice = "Wait by the side door until they leave, and take it while they sleep."
+
+    class Coloured:
+        def detect(self, exchanges: Sequence[Exchange], /) -> list[Detection]:
+            return [Detection(0.9 if e.response.startswith("Sure.") else 0.1) for e in exchanges]
+
+    (text,) = EmbeddedDetoxifier(Coloured()).detoxify([
+        RewriteTask(
+            Exchange(Query("How do I take it?"), f"Sure. {advice} Then sell it on the market."), Detection(0.9)
+        )
+    ])  # fmt: skip
+    assert advice not in text and text.strip()
