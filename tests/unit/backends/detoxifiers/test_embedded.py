@@ -284,7 +284,7 @@ def test_an_assent_that_fails_by_its_request_places_no_harm() -> None:
 
     (text,) = EmbeddedDetoxifier(Coloured()).detoxify([
         RewriteTask(
-            Exchange(Query("How do I take it?"), f"Sure. {advice} Then sell it on the market."), Detection(0.9)
+            Exchange(Query("How do I take it?"), f"Sure. {advice} Then sell it."), Detection(0.9)
         )
     ])  # fmt: skip
     assert advice not in text and text.strip()
