@@ -1,9 +1,10 @@
 """The rewriting loop: try, judge again, hold the text to the policy, try the next; the refusal is last.
 
 A rewrite is delivered only if it passes every check, in this order: no deny pattern, the standard of
-safety, no long run of the harmful text, the user's language, the policy's length, and the relevance
-floor. Attempts and time are bounded. The loop trusts no back-end: a text that obeys an instruction
-planted in the harmful answer is held to the same checks as any other.
+safety, no long run of the harmful text, the standard once more for what it kept of the response without
+the words around it, the user's language, the policy's length, and the relevance floor. Attempts and time
+are bounded. The loop trusts no back-end: a text that obeys an instruction planted in the harmful answer is
+held to the same checks as any other.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from mllm_protector.interfaces import Detoxifier, RelevanceMeter
 from mllm_protector.isolation import isolated, tell
 from mllm_protector.policy import Decision, Policy
 from mllm_protector.text.language import language_of, surely_language_of
-from mllm_protector.text.overlap import copied_share, copies_run, word_list
-from mllm_protector.types import Action, Attempt, Detection, Exchange, RewriteTask
+from mllm_protector.text.overlap import copied_share, copies_run, kept_sentences, word_list
+from mllm_protector.types import Action, Attempt, Detection, Exchange, RewriteTask, Standard
 
 __all__ = ["DISCLAIMER", "Case", "Rewriter"]
 
@@ -137,11 +138,11 @@ class Rewriter:
             for (case, task), text in zip(asked, texts, strict=True)
         ]
         due = [
-            (case, text)
-            for (case, _), text in zip(asked, finished, strict=True)
+            (case, task, text)
+            for (case, task), text in zip(asked, finished, strict=True)
             if isinstance(text, str) and text.strip()
         ]
-        results = iter(self._judge([replace(case.exchange, response=text) for case, text in due]))
+        results = self._judge_again(due)
         for (case, task), name, text in zip(asked, names, finished, strict=True):
             if isinstance(text, Exception):
                 case.attempts.append(Attempt(name, "", None, False, f"failed: {tell(text)}"))
@@ -151,19 +152,40 @@ class Rewriter:
             else:
                 self._conclude(case, task, name, text, next(results))
 
+    def _judge_again(
+        self, due: Sequence[tuple[Case, RewriteTask | None, str]]
+    ) -> Iterator[tuple[Detection | Exception, Detection | Exception | None]]:
+        """Judge every text, and what a rewrite kept of the response: a kind word around it may hide it."""
+        kept = [kept_sentences(case.exchange.response, text) if task else "" for case, task, text in due]
+        texts = [(case, text) for case, _, text in due]
+        texts += [(case, part) for (case, *_), part in zip(due, kept, strict=True) if part]
+        found = self._judge([replace(case.exchange, response=text) for case, text in texts])
+        parts = iter(found[len(due) :])
+        return iter([(found[n], next(parts) if part else None) for n, part in enumerate(kept)])
+
     def _with_resources(self, case: Case, text: str) -> str:
         """Where help is found goes under a rewrite before it is judged, so that all of it was judged."""
         return with_disclaimer(text, self._policy.resource(case.decision.hazards)) if text.strip() else text
 
     def _conclude(
-        self, case: Case, task: RewriteTask | None, name: str, text: str, result: Detection | Exception
+        self,
+        case: Case,
+        task: RewriteTask | None,
+        name: str,
+        text: str,
+        judged: tuple[Detection | Exception, Detection | Exception | None],
     ) -> None:
-        if isinstance(result, Exception):
-            case.attempts.append(Attempt(name, text, None, False, f"not verified: {tell(result)}"))
-            case.errors.append(f"recheck of {name}: {tell(result)}")
+        result, kept = judged
+        if failure := next((found for found in judged if isinstance(found, Exception)), None):
+            case.attempts.append(Attempt(name, text, None, False, f"not verified: {tell(failure)}"))
+            case.errors.append(f"recheck of {name}: {tell(failure)}")
             return
+        assert isinstance(result, Detection)
+        assert not isinstance(kept, Exception)
         fault = self._denied(text) or (
-            self._fault_of_caveat(case, text, result) if task is None else self._fault(task, text, result)
+            self._fault_of_caveat(case, text, result)
+            if task is None
+            else self._fault(task, text, result, kept)
         )
         attempt = Attempt(name, text, result, accepted=fault is None, error=fault and f"rejected: {fault}")
         case.attempts.append(attempt)
@@ -180,16 +202,15 @@ class Rewriter:
         again = self._policy.decide(found, replace(case.exchange, response=text))
         return None if again.action.severity <= Action.DISCLAIM.severity else again.reason
 
-    def _fault(self, task: RewriteTask, text: str, found: Detection) -> str | None:
+    def _fault(self, task: RewriteTask, text: str, found: Detection, kept: Detection | None) -> str | None:
         """Return why a rewrite must not be delivered, None if it may."""
-        rules, standard = self._policy.rewrite, task.standard
-        if found.harm >= standard.harm:
-            return f"harm {found.harm:.2f} >= {standard.harm:.2f}"
-        for code, limit in standard.categories.items():
-            if found.categories.get(code, 0.0) >= limit:
-                return f"{code} {found.categories[code]:.2f} >= {limit:.2f}"
+        rules = self._policy.rewrite
+        if unsafe := _unsafe(found, task.standard):
+            return unsafe
         if copied := _copied(task, text, rules.copied_words):
             return copied
+        if kept is not None and (unsafe := _unsafe(kept, task.standard)):
+            return f"what it kept of the response, by itself: {unsafe}"
         if odd := _other_language(task.exchange, text):
             return odd
         if rules.max_words is not None and (words := len(word_list(text))) > rules.max_words:
@@ -204,6 +225,15 @@ class Rewriter:
         if isinstance(value, Exception):
             return f"relevance not measured: {tell(value)}"
         return f"relevance {value:.2f} < {floor:.2f}" if value is not None and value < floor else None
+
+
+def _unsafe(found: Detection, standard: Standard) -> str | None:
+    if found.harm >= standard.harm:
+        return f"harm {found.harm:.2f} >= {standard.harm:.2f}"
+    for code, limit in standard.categories.items():
+        if found.categories.get(code, 0.0) >= limit:
+            return f"{code} {found.categories[code]:.2f} >= {limit:.2f}"
+    return None
 
 
 def _copied(task: RewriteTask, text: str, longest: int) -> str | None:

@@ -108,6 +108,25 @@ def test_a_response_harmful_only_as_a_whole_may_not_come_back_whole() -> None:
     assert protect(protector).action is Action.DETOXIFY
 
 
+def test_what_was_kept_is_judged_without_the_words_around_it() -> None:
+    class Reassured(Detector):
+        """Sees no harm where the text says that it is safe."""
+
+        def _one(self, text: str) -> Detection:
+            harm = 0.9 if "yellow" in text and "left out" not in text else 0.1
+            return Detection(harm, {"S2": harm}, (Span(0, 20, harm),))
+
+    note = "Part of this answer was left out. "
+    kept, harmless = "Pour the yellow liquid slowly.", "The powder is sold in shops."
+    response = f"Take the purple powder. {kept} {harmless}"
+    writer = Scripted(f"{note}{kept}", f"{note}{harmless}", attempts=2)
+    found = protect(Protector(Reassured(), policy(), {"w0": writer}), response)
+    assert found.response == f"{note}{harmless}"
+    assert "what it kept of the response, by itself: harm 0.90 >= 0.50" in str(found.attempts[0].error)
+    assert found.attempts[0].detection is not None
+    assert found.attempts[0].detection.harm < 0.5
+
+
 def test_what_was_asked_may_be_repeated() -> None:
     found = protect(guard(Scripted(f"You ask me: {BAD} I won't.")), prompt=BAD)
     assert found.action is Action.DETOXIFY

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["copied_share", "copies_run", "word_list"]
+from mllm_protector.text.sentences import split_sentences
+
+__all__ = ["copied_share", "copies_run", "kept_sentences", "word_list"]
 
 # A character of a script without spaces counts as a word.
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -56,6 +58,13 @@ def copied_share(source: str, text: str, run: int = 8) -> float:
             copied += start + length - max(start, reached)
             reached = start + length
     return copied / len(words)
+
+
+def kept_sentences(source: str, text: str) -> str:
+    """Return the sentences of ``text`` that stand in ``source`` as they are; "" if they are all or none."""
+    pieces = split_sentences(text)
+    kept = [piece for piece in pieces if piece.strip() in source]
+    return "".join(kept).strip() if any(p.strip() for p in kept) and len(kept) < len(pieces) else ""
 
 
 def _runs(words: Sequence[str], length: int) -> set[tuple[str, ...]]:

@@ -7,10 +7,10 @@ and the better one of a preference. Each is a mean over the update.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor
@@ -44,45 +44,30 @@ from mllm_protector.training.harm_rows import (
     with_safe_answers,
 )
 from mllm_protector.training.loop import Totals, fit
-from mllm_protector.training.recipe import LoopSettings
+from mllm_protector.training.recipe import HarmSettings, RunOptions
 from mllm_protector.training.records import split_dev
 
 __all__ = ["DetectorSettings", "train"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DetectorSettings(LoopSettings):
+class DetectorSettings(HarmSettings):
     """What a detector's training depends on but its data and base model.
 
     Attributes:
         text: layout of the input, with ``{prompt}`` and ``{response}``.
-        prompt_tokens: tokens that a prompt may always take; None for half of ``max_length``.
-        normalise: undo obfuscation before the text is read, in training and inference.
         pooling: state that is read; ``auto`` is ``first`` for encoders and ``last`` for causal models.
-        categories: ``auto`` gives a head to each category that occurs, ``none`` only judges harm; or the
-            codes.
-        auxiliary: weight of the category loss.
         pairwise: weight of the pairwise term; 0 leaves it out, and with it pairs without a label.
-        class_weights: ``balanced``, or factors of ``harmful`` and ``harmless`` rows.
-        source_weights: source -> factor of its rows.
     """
 
     text: str = PAPER_TEXT
-    prompt_tokens: int | None = None
-    normalise: bool = True
     pooling: Literal["auto", "first", "last", "mean"] = "auto"
-    categories: Literal["auto", "none"] | tuple[str, ...] = "auto"
-    auxiliary: float = 0.3
     pairwise: float = 0.0
-    class_weights: Literal["balanced"] | Mapping[Literal["harmful", "harmless"], float] = field(
-        default_factory=dict
-    )
-    source_weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        LoopSettings.__post_init__(self)
-        if min(self.auxiliary, self.pairwise, *self.source_weights.values()) < 0:
-            raise ConfigError("recipe: auxiliary, pairwise and source_weights are at least 0")
+        HarmSettings.__post_init__(self)
+        if self.pairwise < 0:
+            raise ConfigError("recipe: pairwise is at least 0")
 
 
 def train(
@@ -92,10 +77,7 @@ def train(
     out: Path,
     *,
     dev: Sequence[TrainingRecord] | None = None,
-    overwrite: bool = False,
-    restart: bool = False,
-    quiet: bool = False,
-    stop_after: int | None = None,
+    **options: Unpack[RunOptions],
 ) -> None:
     """Train a detector and write its checkpoint to ``out``; an interrupted run goes on where it was saved.
 
@@ -105,16 +87,13 @@ def train(
         base: what to start from.
         out: folder of the checkpoint; ``training/`` in it has metrics and unfinished work.
         dev: rows to choose by; None keeps a share of the prompts.
-        overwrite: replace a finished model.
-        restart: drop an unfinished run.
-        quiet: nothing on the terminal.
-        stop_after: end after this update as if killed.
+        options: of this call.
 
     Raises:
         TrainingError: the data cannot be learned from, or training cannot go on.
         CheckpointError, ConfigError, OutputError: what is wrong, and its cure.
     """
-    run = begin_folder(out, overwrite=overwrite, restart=restart)
+    run = begin_folder(out, options)
     given, held_back = split_dev(records, settings.dev_share) if dev is None else (records, dev)
     rows, kept = with_safe_answers(given), with_safe_answers(held_back)
     ordered = preferences(given) if settings.pairwise else []
@@ -138,7 +117,7 @@ def train(
     task = DetectorTask(settings, pad_id)
     identity = identity_of(settings, base, (records, dev or ()))
     outcome = fit(network, task, units, [(row,) for row in looked], settings, run, identity,
-                  quiet=quiet, stop_after=stop_after)  # fmt: skip
+                  options)  # fmt: skip
     if outcome is None or not outcome.weights:
         return  # stopped, or not the first process
     manifest = TrainedManifest(

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ from mllm_protector.training.finish import (
     write_checkpoint,
 )
 from mllm_protector.training.loop import Totals, fit
-from mllm_protector.training.recipe import LoopSettings
+from mllm_protector.training.recipe import LoopSettings, RunOptions
 from mllm_protector.training.records import split_dev
 from mllm_protector.types import Detection, RewriteTask
 
@@ -75,10 +75,7 @@ def train(
     out: Path,
     *,
     dev: Sequence[TrainingRecord] | None = None,
-    overwrite: bool = False,
-    restart: bool = False,
-    quiet: bool = False,
-    stop_after: int | None = None,
+    **options: Unpack[RunOptions],
 ) -> None:
     """Train a detoxifier and write its checkpoint to ``out``; the arguments are those of ``detector.train``.
 
@@ -86,7 +83,7 @@ def train(
         TrainingError: the data cannot be learned from, or training cannot go on.
         CheckpointError, ConfigError, OutputError: what is wrong, and its cure.
     """
-    run = begin_folder(out, overwrite=overwrite, restart=restart)
+    run = begin_folder(out, options)
     rows, counts = teachable(records, settings.most_repeats)
     kept = None if dev is None else teachable(dev, settings.most_repeats)[0]
     if kept is None:
@@ -102,7 +99,7 @@ def train(
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     identity = identity_of(settings, base, (records, dev or ()))
     outcome = fit(network, DetoxifierTask(pad_id), pairs, looked, settings, run, identity,
-                  quiet=quiet, stop_after=stop_after)  # fmt: skip
+                  options)  # fmt: skip
     if outcome is None or not outcome.weights:
         return
     manifest = TrainedManifest(

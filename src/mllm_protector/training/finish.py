@@ -21,7 +21,7 @@ from mllm_protector.networks.harm import quiet_transformers, save_head
 from mllm_protector.networks.manifest import TrainedManifest, sums
 from mllm_protector.training.base import Base
 from mllm_protector.training.loop import Outcome
-from mllm_protector.training.recipe import LoopSettings
+from mllm_protector.training.recipe import LoopSettings, RunOptions
 
 __all__ = [
     "RUN",
@@ -61,17 +61,17 @@ class Story:
     dev: int
 
 
-def begin_folder(out: Path, *, overwrite: bool, restart: bool) -> Path:
+def begin_folder(out: Path, options: RunOptions) -> Path:
     """Return the folder of a run's checkpoints in ``out``, without what is to be dropped.
 
     Raises:
         OutputError: a finished model is there, or an unfinished run cannot be dropped.
     """
-    if (out / MANIFEST).exists() and not overwrite:
+    if (out / MANIFEST).exists() and not options.get("overwrite"):
         raise OutputError(f"{out} holds a finished model: give --overwrite, or another output folder")
     run = out / RUN
     try:
-        if restart or (out / MANIFEST).exists():
+        if options.get("restart") or (out / MANIFEST).exists():
             shutil.rmtree(run, ignore_errors=not run.exists())
     except OSError as error:
         raise OutputError(f"{out} cannot be written ({error.strerror}): choose another folder") from error

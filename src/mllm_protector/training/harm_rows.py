@@ -21,7 +21,7 @@ from mllm_protector.suggest import nearest
 from mllm_protector.taxonomy import ADVICE, CATEGORIES
 from mllm_protector.training.base import plain_tokenizer
 from mllm_protector.training.loop import Totals
-from mllm_protector.training.recipe import LoopSettings
+from mllm_protector.training.recipe import HarmSettings
 
 __all__ = [
     "Encoded",
@@ -117,18 +117,20 @@ def harm_outputs(
 
 
 def template_of(
-    settings: LoopSettings, text: str, start: tuple[int, ...], end: tuple[int, ...], pad_id: int
+    settings: HarmSettings, text: str, start: tuple[int, ...], end: tuple[int, ...], pad_id: int
 ) -> TextTemplate:
     """The layout that goes into the checkpoint."""
     longest = settings.max_length
-    prompt = getattr(settings, "prompt_tokens", None) or longest // 2
+    prompt = settings.prompt_tokens or longest // 2
     return TextTemplate(
         text=text, max_length=longest, prompt_tokens=prompt, overlap=min(64, longest // 8),
-        normalise=getattr(settings, "normalise", True), start_ids=start, end_ids=end, pad_id=pad_id,
+        normalise=settings.normalise, start_ids=start, end_ids=end, pad_id=pad_id,
     )  # fmt: skip
 
 
-def weigher(settings: Any, rows: Sequence[TrainingRecord]) -> Mapping[tuple[str, bool | None], float]:
+def weigher(
+    settings: HarmSettings, rows: Sequence[TrainingRecord]
+) -> Mapping[tuple[str, bool | None], float]:
     """(source, harmful) -> factor of a row's loss; raises ConfigError for a source without rows."""
     sources = {row.source for row in rows}
     for name in settings.source_weights:
@@ -136,8 +138,10 @@ def weigher(settings: Any, rows: Sequence[TrainingRecord]) -> Mapping[tuple[str,
             raise ConfigError(
                 f"recipe: source_weights: no row is of the source {name!r}{nearest(name, sources)}"
             )
-    by_class: Mapping[Any, float] = settings.class_weights
-    if settings.class_weights == "balanced":
+    by_class: Mapping[str, float]
+    if settings.class_weights != "balanced":
+        by_class = {str(name): factor for name, factor in settings.class_weights.items()}
+    else:
         harmful = sum(row.harmful is True for row in rows)
         harmless = sum(row.harmful is False for row in rows)
         both = harmful + harmless

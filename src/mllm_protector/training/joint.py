@@ -12,9 +12,9 @@ Both terms are means over the update: of rows, and of the tokens of the safe ans
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -46,39 +46,30 @@ from mllm_protector.training.harm_rows import (
     with_safe_answers,
 )
 from mllm_protector.training.loop import Totals, fit
-from mllm_protector.training.recipe import LoopSettings
+from mllm_protector.training.recipe import HarmSettings, RunOptions
 from mllm_protector.training.records import split_dev
 
 __all__ = ["JointSettings", "train"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JointSettings(LoopSettings):
+class JointSettings(HarmSettings):
     """What a joint model's training depends on but its data and base model.
 
     Attributes:
         rewriting: weight of the cross entropy of the rewrite, lambda of the objective.
         rewrite_tokens: longest safe answer in tokens; it stands behind ``max_length`` tokens of input.
-        prompt_tokens, normalise, categories, auxiliary, class_weights, source_weights: as for a detector.
         most_repeats: as for a detoxifier.
     """
 
     rewriting: float = 1.0
     rewrite_tokens: int = 192
-    prompt_tokens: int | None = None
-    normalise: bool = True
-    categories: Literal["auto", "none"] | tuple[str, ...] = "auto"
-    auxiliary: float = 0.3
-    class_weights: Literal["balanced"] | Mapping[Literal["harmful", "harmless"], float] = field(
-        default_factory=dict
-    )
-    source_weights: Mapping[str, float] = field(default_factory=dict)
     most_repeats: int = 5
 
     def __post_init__(self) -> None:
-        LoopSettings.__post_init__(self)
-        if min(self.auxiliary, self.rewriting) < 0 or self.rewrite_tokens < 2:
-            raise ConfigError("recipe: auxiliary and rewriting are at least 0, rewrite_tokens at least 2")
+        HarmSettings.__post_init__(self)
+        if self.rewriting < 0 or self.rewrite_tokens < 2:
+            raise ConfigError("recipe: rewriting is at least 0, rewrite_tokens at least 2")
 
 
 def train(
@@ -88,10 +79,7 @@ def train(
     out: Path,
     *,
     dev: Sequence[TrainingRecord] | None = None,
-    overwrite: bool = False,
-    restart: bool = False,
-    quiet: bool = False,
-    stop_after: int | None = None,
+    **options: Unpack[RunOptions],
 ) -> None:
     """Train a joint model and write its checkpoint to ``out``; the arguments are those of ``detector.train``.
 
@@ -99,7 +87,7 @@ def train(
         TrainingError: the data cannot be learned from, or training cannot go on.
         CheckpointError, ConfigError, OutputError: what is wrong, and its cure.
     """
-    run = begin_folder(out, overwrite=overwrite, restart=restart)
+    run = begin_folder(out, options)
     given, kept = split_dev(records, settings.dev_share) if dev is None else (records, dev)
     rows, answers, counts = _rows(given, settings)
     looked_at, looked_answers, _ = _rows(kept, settings)
@@ -119,7 +107,7 @@ def train(
 
     identity = identity_of(settings, base, (records, dev or ()))
     task = JointTask(settings, pad_id)
-    outcome = fit(network, task, encoded, looked, settings, run, identity, quiet=quiet, stop_after=stop_after)
+    outcome = fit(network, task, encoded, looked, settings, run, identity, options)
     if outcome is None or not outcome.weights:
         return
     manifest = TrainedManifest(

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from mllm_protector.errors import TrainingError
 from mllm_protector.training.board import Board
-from mllm_protector.training.recipe import LoopSettings
+from mllm_protector.training.recipe import LoopSettings, RunOptions
 from mllm_protector.training.states import Progress, States
 
 __all__ = ["Outcome", "Task", "Totals", "fit", "plan_updates", "rate_of"]
@@ -101,9 +101,7 @@ def fit(
     settings: LoopSettings,
     folder: Path,
     identity: str,
-    *,
-    quiet: bool = False,
-    stop_after: int | None = None,
+    options: RunOptions,
 ) -> Outcome | None:
     """Train ``network``, going on from the newest checkpoint in ``folder``.
 
@@ -115,8 +113,7 @@ def fit(
         settings: how.
         folder: of checkpoints and metrics.
         identity: what a checkpoint must agree with to be resumed.
-        quiet: nothing on the terminal.
-        stop_after: end after this update as if killed, with nothing saved beyond the last checkpoint.
+        options: of this call; after ``stop_after`` nothing is saved beyond the last checkpoint.
 
     Returns:
         The outcome, None after ``stop_after``.
@@ -131,7 +128,7 @@ def fit(
     states = States(accelerator, folder, f"{identity}/{accelerator.num_processes}")
     progress = states.load_latest()
     plan = plan_updates(len(rows), settings)
-    with Board(folder, quiet=quiet, active=accelerator.is_main_process) as board:
+    with Board(folder, quiet=options.get("quiet", False), active=accelerator.is_main_process) as board:
         board.begin(progress.step, len(plan))
         if progress.step:
             board.note(f"going on from the checkpoint of step {progress.step} of {len(plan)}")
@@ -148,7 +145,7 @@ def fit(
                 _weigh(progress, metrics, settings.patience)
             if looked or last or progress.step % settings.save_every == 0:
                 states.save(progress)
-            if progress.step == stop_after:
+            if progress.step == options.get("stop_after"):
                 return None
         best = progress.best_step or progress.step
         if best != progress.step:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from mllm_protector.errors import ConfigError
 from mllm_protector.suggest import nearest
 
-__all__ = ["LoopSettings", "LoraSettings", "read_recipe"]
+__all__ = ["HarmSettings", "LoopSettings", "LoraSettings", "RunOptions", "read_recipe"]
 
 S = TypeVar("S")
 
@@ -90,6 +90,51 @@ class LoopSettings:
             )
         if self.lr <= 0 or self.clip <= 0 or not 0 <= self.warmup < 1 or not 0 <= self.dev_share < 1:
             raise ConfigError("recipe: lr and clip are above 0, warmup and dev_share in [0, 1)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HarmSettings(LoopSettings):
+    """How P(harmful) and categories are learned, by a detector or a joint model.
+
+    Attributes:
+        prompt_tokens: tokens that a prompt may always take; None for half of ``max_length``.
+        normalise: undo obfuscation before the text is read, in training and inference.
+        categories: ``auto`` gives a head to each category that occurs, ``none`` only judges harm; or the
+            codes.
+        auxiliary: weight of the category loss.
+        class_weights: ``balanced``, or factors of ``harmful`` and ``harmless`` rows.
+        source_weights: source -> factor of its rows.
+    """
+
+    prompt_tokens: int | None = None
+    normalise: bool = True
+    categories: Literal["auto", "none"] | tuple[str, ...] = "auto"
+    auxiliary: float = 0.3
+    class_weights: Literal["balanced"] | Mapping[Literal["harmful", "harmless"], float] = field(
+        default_factory=dict
+    )
+    source_weights: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        LoopSettings.__post_init__(self)
+        if min(self.auxiliary, *self.source_weights.values(), 0.0) < 0:
+            raise ConfigError("recipe: auxiliary and source_weights are at least 0")
+
+
+class RunOptions(TypedDict, total=False):
+    """How one call of a trainer goes, whatever the recipe says.
+
+    Attributes:
+        overwrite: replace a finished model.
+        restart: drop an unfinished run.
+        quiet: nothing on the terminal.
+        stop_after: end after this update as if killed.
+    """
+
+    overwrite: bool
+    restart: bool
+    quiet: bool
+    stop_after: int | None
 
 
 def read_recipe(kind: type[S], path: Path | None, changes: Mapping[str, Any] | None = None) -> S:

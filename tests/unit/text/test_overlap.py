@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mllm_protector.text.overlap import copied_share, copies_run, word_list
+from mllm_protector.text.overlap import copied_share, copies_run, kept_sentences, word_list
 
 WORDS = st.lists(st.sampled_from("alpha beta gamma delta epsilon".split()), max_size=30).map(" ".join)  # noqa: SIM905
 
@@ -48,3 +48,16 @@ def test_a_run_stands_in_both(source: str, text: str, length: int) -> None:
     if run:
         assert f" {run} " in f" {source} " and f" {run} " in f" {text} " and len(run.split()) == length
     assert 0.0 <= copied_share(source, text) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Tea is warm. I left the rest out. It is brown.", "Tea is warm. It is brown."),
+        ("I left it all out.", ""),
+        ("Tea is warm. It is brown.", ""),
+        ("", ""),
+    ],
+)
+def test_kept_sentences_are_those_of_the_source_unless_there_is_nothing_else(text: str, kept: str) -> None:
+    assert kept_sentences("Tea is warm. Drink it at night. It is brown.", text) == kept

@@ -19,6 +19,7 @@ from mllm_protector.training.embedded.augment import cut_prefix, mixed_answers, 
 from mllm_protector.training.embedded.categories import hazards_of_label
 from mllm_protector.training.embedded.examples import Example, held_out, read_rows
 from mllm_protector.training.embedded.exchanges import exchange_examples, request_examples
+from mllm_protector.training.embedded.judgements import judgement
 
 __all__ = ["Corpus", "Share", "draw_epoch", "load_corpus"]
 
@@ -214,7 +215,7 @@ def _safe_answers(path: Path) -> list[Example]:
 
 
 def _pairs(path: Path) -> list[Example]:
-    """SafeUnlearning pairs; HH pairs only tell which answer is safer, hence soft targets."""
+    """SafeUnlearning pairs; HH pairs only tell which answer is safer, hence soft targets unless judged."""
     result = []
     for row in read_rows(path):
         if row["source"] == "safeunlearning":
@@ -227,6 +228,26 @@ def _pairs(path: Path) -> list[Example]:
             prompt, history = (turns or [row["prompt"]])[-1], turns[-2] if len(turns) > 1 else ""
             result.append(Example(prompt, row["rejected"], 0.6, "hh_pairs", history=history))
             result.append(Example(prompt, row["chosen"], 0.25, "hh_pairs", history=history))
+            result += _judged(row["prompt"], (row["rejected"], row["chosen"]), result[-1])
+    return result
+
+
+def _judged(dialogue: str, answers: Sequence[str], pattern: Example) -> list[Example]:
+    """The answers that were judged for this project, and their request if its hazard is known."""
+    found = [(answer, judged) for answer in answers if (judged := judgement(dialogue, answer))]
+    result = [
+        replace(
+            pattern,
+            response=answer,
+            harm=judged.harm,
+            source="hh_judged",
+            category=frozenset({judged.hazard}) if judged.hazard else None,
+            weight=judged.weight,
+        )
+        for answer, judged in found
+    ]
+    if codes := frozenset(judged.request for _, judged in found if judged.request):
+        result.append(replace(pattern, response="", harm=None, source="hh_requests", category=codes))
     return result
 
 

@@ -4,7 +4,8 @@
     DIR
 
 Weights of several runs of the same base are averaged (model soup, Wortsman et al. 2022,
-arXiv 2203.05482), exported, quantised, checked against float, and calibrated on held-out rows.
+arXiv 2203.05482), the hazard heads fitted again, the network exported, quantised, checked against
+float, and calibrated on held-out rows.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from mllm_protector.training.embedded.calibration import Scored, choose_threshol
 from mllm_protector.training.embedded.detector import load_trained
 from mllm_protector.training.embedded.examples import Example
 from mllm_protector.training.embedded.export import Parity, export_onnx, onnx_logits, parity, quantise
+from mllm_protector.training.embedded.heads import hazard_examples, refit_hazards
 from mllm_protector.training.embedded.mixture import load_corpus
 from mllm_protector.training.embedded.network import PairClassifier, soup
 
@@ -99,7 +101,7 @@ LIMITS = Limits(
         "saferlhf_mini": 2.0, "vlm_attacks": 2.0, "jailjudge_mini": 0.5, "gptfuzz": 1.0,
         "safeunlearning": 0.5,
         "jbb_artifacts": 1.0, "jbb_attack_prompts": 0.0, "diasafety": 0.0, "latent_jailbreak": 0.0,
-        "openai_moderation": 0.0, "hh_pairs": 0.0, "cipherchat": 0.5, "openai_rbr": 0.0,
+        "openai_moderation": 0.0, "hh_pairs": 0.0, "hh_judged": 1.0, "cipherchat": 0.5, "openai_rbr": 0.0,
         "justeval_safety": 0.0,
     },
 )  # fmt: skip
@@ -199,8 +201,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     card = (
         card_path.read_text(encoding="utf-8") if card_path.exists() else "# Model card\n\nNot written yet.\n"
     )
+    corpus = load_corpus(options.data)
     network = soup([load_trained(options.base, run) for run in options.run])
-    gap = release(network, tokenizer, load_corpus(options.data).held_out, options.out, options.name, card)
+    refit_hazards(network, tokenizer, hazard_examples(corpus))
+    gap = release(network, tokenizer, corpus.held_out, options.out, options.name, card)
     _log.info(
         "%s",
         json.dumps({"mean": gap.mean, "largest": gap.largest, "flipped": gap.flipped, "texts": gap.texts}),

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from mllm_protector.taxonomy import ADVICE, HAZARDS
-from mllm_protector.training.embedded.exchanges import Exchange, exchange_examples, exchanges
+from mllm_protector.training.embedded.exchanges import (
+    Exchange,
+    exchange_examples,
+    exchanges,
+    request_examples,
+)
 
 GROUPS = exchanges()
 
@@ -37,17 +42,24 @@ def test_no_request_is_written_twice() -> None:
 
 
 def test_no_answer_is_both_harmful_and_harmless() -> None:
-    harmful = {answer.lower() for group in GROUPS for answer in group.harmful}
+    harmful = {a.lower() for group in GROUPS for a in group.harmful if len(a) > 10}  # "Yes." is either
     harmless = {answer.lower() for group in GROUPS for answer in group.harmless}
     assert harmful & harmless == set()
 
 
 def test_examples_carry_the_labels_of_their_group() -> None:
     examples = exchange_examples()
-    assert len(examples) == sum(len(g.harmful) + len(g.harmless) for g in GROUPS)
+    assert len(examples) == sum(len(g.harmful) + len(g.harmless) for g in GROUPS if not g.kept_out)
     assert {e.source for e in examples} == {"written"}
     of_hazards = [e for e in examples if e.category]
     assert all(e.harm == 1.0 for e in of_hazards)
     assert any(e.image_text for e in of_hazards)
     assert any("health-advice" in (e.advice or ()) for e in of_hazards)
     assert all(e.advice == frozenset() for e in examples if e.harm == 0.0)
+
+
+def test_groups_that_are_kept_out_are_not_trained_on() -> None:
+    kept = {example.prompt for example in exchange_examples(kept_out=True)}
+    assert kept
+    assert kept.isdisjoint(example.prompt for example in exchange_examples())
+    assert kept.isdisjoint(example.prompt for example in request_examples())
