@@ -36,7 +36,7 @@ from mllm_protector.training.embedded.batches import (
 )
 from mllm_protector.training.embedded.categories import category_dev, pseudo_labels
 from mllm_protector.training.embedded.examples import Example
-from mllm_protector.training.embedded.mixture import Corpus, draw_epoch, load_corpus
+from mllm_protector.training.embedded.mixture import Corpus, Share, draw_epoch, load_corpus
 from mllm_protector.training.embedded.network import PairClassifier, embed_mean, soup
 from mllm_protector.training.embedded.settings import Settings, load_recipe
 
@@ -44,6 +44,7 @@ __all__ = ["load_trained", "logits_of", "train", "train_epochs"]
 
 _log = logging.getLogger(__name__)
 STATE, WEIGHTS = "state.pt", "weights.pt"
+HARD = "hard_"
 
 
 def train(
@@ -67,6 +68,7 @@ def train(
     corpus = with_categories(load_corpus(data), network, tokenizer)
     if start:
         network = soup([load_trained(base, run) for run in start]).train()
+    corpus = with_hardest(corpus, settings.shares, network, tokenizer)
     epochs = [
         draw_epoch(corpus, settings.shares, generated, seed=settings.seed, epoch=epoch)
         for epoch in range(settings.epochs)
@@ -216,6 +218,23 @@ def with_categories(corpus: Corpus, network: PairClassifier, tokenizer: Tokenize
     }
     if "categorised" in train:
         train["categorised"] = known
+    return Corpus(train, corpus.held_out)
+
+
+def with_hardest(
+    corpus: Corpus, shares: Mapping[str, Share], network: PairClassifier, tokenizer: Tokenizer
+) -> Corpus:
+    """The corpus with a source ``hard_X`` for every such share: rows of X that the network errs on most."""
+    train = dict(corpus.train)
+    for name, share in shares.items():
+        if (source := name.removeprefix(HARD)) == name:
+            continue
+        rows = [example for example in corpus.train.get(source, ()) if example.harm is not None]
+        _log.info("looking for the %d hardest of %d rows of %s", share.rows, len(rows), source)
+        scores = logits_of(network.eval(), tokenizer, rows)[:, 0]
+        errors = np.where([(e.harm or 0.0) > 0.5 for e in rows], -scores, scores)
+        train[name] = [rows[i] for i in np.argsort(-errors, kind="stable")[: share.rows]]
+    network.train()
     return Corpus(train, corpus.held_out)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from transformers import BertConfig
 from mllm_protector.checkpoints import probabilities, verify
 from mllm_protector.errors import TrainingError
 from mllm_protector.training.embedded.batches import length_buckets
-from mllm_protector.training.embedded.detector import logits_of, train_epochs
+from mllm_protector.training.embedded.detector import logits_of, train_epochs, with_hardest
 from mllm_protector.training.embedded.examples import Example
 from mllm_protector.training.embedded.export import export_onnx, onnx_logits
+from mllm_protector.training.embedded.mixture import Corpus, Share
 from mllm_protector.training.embedded.network import PairClassifier, soup
 from mllm_protector.training.embedded.recover import recover
 from mllm_protector.training.embedded.release import release
@@ -66,6 +68,15 @@ def test_training_learns_what_the_labels_say(trained: PairClassifier) -> None:
     harm = logits_of(trained, tokenizer(), rows)[:, 0]
     assert harm[1::2].min() > harm[::2].max()
     assert harm[1::2].mean() > 1 > -1 > harm[::2].mean()
+
+
+def test_hard_rows_are_those_that_the_network_errs_on_most(trained: PairClassifier) -> None:
+    right, wrong = examples(40), [replace(e, harm=1.0 - float(e.harm or 0)) for e in examples(6)]
+    unlabelled = replace(right[0], harm=None)
+    corpus = Corpus({"toy": [*right[:20], *wrong, unlabelled, *right[20:]]}, [])
+    found = with_hardest(corpus, {"hard_toy": Share(6), "toy": Share(9)}, trained, tokenizer())
+    assert sorted(found.train) == ["hard_toy", "toy"]
+    assert {(e.response, e.harm) for e in found.train["hard_toy"]} == {(e.response, e.harm) for e in wrong}
 
 
 def test_release_writes_a_folder_that_loads_and_agrees(trained: PairClassifier, tmp_path: Path) -> None:
