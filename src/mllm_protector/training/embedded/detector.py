@@ -68,7 +68,8 @@ def train(
     corpus = with_categories(load_corpus(data), network, tokenizer)
     if start:
         network = soup([load_trained(base, run) for run in start]).train()
-    corpus = with_hardest(corpus, settings.shares, network, tokenizer)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.bf16):
+        corpus = with_hardest(corpus, settings.shares, network, tokenizer)
     epochs = [
         draw_epoch(corpus, settings.shares, generated, seed=settings.seed, epoch=epoch)
         for epoch in range(settings.epochs)

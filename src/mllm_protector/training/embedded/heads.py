@@ -7,6 +7,7 @@ With the encoder held, every head is a logistic regression on its states: convex
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -21,24 +22,31 @@ from mllm_protector.prompts import PAIR_V1
 from mllm_protector.training.embedded.batches import Encoded, collate, windows_of
 from mllm_protector.training.embedded.categories import CODES, category_dev
 from mllm_protector.training.embedded.examples import Example
+from mllm_protector.training.embedded.exchanges import request_examples
 from mllm_protector.training.embedded.mixture import Corpus
 from mllm_protector.training.embedded.network import PairClassifier
 
 __all__ = ["hazard_examples", "refit_hazards"]
 
-SOURCES = ("categorised", "hh_requests", "written", "vlm_attacks")
+SOURCES = ("categorised", "written", "vlm_attacks")
+PUBLIC = 3.0  # weight of the requests of public sets: fewer than ours, and in many people's words
 HEADS = [OUTPUTS.index(code) for code in CODES]
 
 
 def hazard_examples(corpus: Corpus) -> list[Example]:
-    """What the heads are fitted on: requests and harmful answers whose hazard is labelled, not guessed."""
-    return [
-        example
+    """What the heads are fitted on: requests and harmful answers whose hazard is labelled, not guessed.
+
+    A request stands alone and as its own answer: what only repeats it is of the same hazard.
+    """
+    ours = {example.prompt for example in request_examples()}
+    found = [
+        replace(example, weight=PUBLIC if source == "categorised" and example.prompt not in ours else 1.0)
         for source in SOURCES
         for example in corpus.train.get(source, ())
         if example.category and (example.harm is None or example.harm > 0.5)
         if not (source == "categorised" and category_dev(example.prompt))
     ]
+    return found + [replace(e, response=e.prompt) for e in found if not e.response]
 
 
 def refit_hazards(
@@ -49,7 +57,7 @@ def refit_hazards(
     Args:
         network: with an encoder that is held.
         tokenizer: of the base model, without truncation and padding.
-        examples: with their hazards.
+        examples: with their hazards and weights.
         penalty: of the squared distance to the weights that are there, in nats.
 
     Raises:
@@ -58,6 +66,7 @@ def refit_hazards(
     if not examples:
         raise TrainingError("there is no example with a hazard to fit the heads on: check --data")
     states = torch.from_numpy(_states(network, tokenizer, examples))
+    weights = torch.tensor([[example.weight] for example in examples])
     targets = torch.tensor([[float(code in (e.category or ())) for code in CODES] for e in examples])
     before = network.heads.weight.detach()[HEADS].clone()
     weight = before.clone().requires_grad_()
@@ -66,7 +75,7 @@ def refit_hazards(
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        fit = binary_cross_entropy_with_logits(states @ weight.T + bias, targets, reduction="sum")
+        fit = binary_cross_entropy_with_logits(states @ weight.T + bias, targets, weights, reduction="sum")
         total = fit + penalty * (weight - before).square().sum()
         total.backward()
         return total

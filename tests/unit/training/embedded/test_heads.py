@@ -66,4 +66,5 @@ def test_prompts_kept_to_measure_harmless_and_guessed_rows_are_left_out() -> Non
         "written": [Example("a", "b", 0.0, "written"), Example("a", "c", 1.0, "written", category=code)],
         "saferlhf_mini": [Example("a", "c", 1.0, "saferlhf_mini", category=code)],
     }
-    assert [(e.prompt, e.response) for e in hazard_examples(Corpus(rows, []))] == [(trained, ""), ("a", "c")]
+    found = [(e.prompt, e.response, e.weight) for e in hazard_examples(Corpus(rows, []))]
+    assert found == [(trained, "", 3.0), ("a", "c", 1.0), (trained, trained, 3.0)]
