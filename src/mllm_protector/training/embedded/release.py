@@ -79,7 +79,7 @@ MOST_MEAN_GAP = 0.02
 MARGIN = 0.12  # logits; a limit of false alarms rests on a handful of held-out rows, so stay clear of it
 SLACK = 0.01  # of mean F1: what a few rows of the held-out thousand can move
 ADVICE_HEADS = frozenset(category.code for category in ADVICE)
-ADVICE_FALSE_ALARMS = 0.02  # of all held-out answers without unqualified advice, image attacks among them
+ADVICE_FALSE_ALARMS = 0.01  # of all held-out answers without unqualified advice, image attacks among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, required=True, action="append", help="folder of a finished run")
     for name in ("data", "base", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--name", default="embedded-detector-2")
+    parser.add_argument("--name", default="embedded-detector-3")
     parser.add_argument("--card", type=Path, help="model card to put in; default: the one that is there")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
