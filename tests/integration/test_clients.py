@@ -9,7 +9,7 @@ from typing import Any
 
 import openai
 import pytest
-from tests.serving import Running, Upstream
+from tests.serving import Upstream
 
 from mllm_protector import Protector
 from mllm_protector.clients.openai import AsyncProtectorOpenAI, ProtectorOpenAI
@@ -24,14 +24,6 @@ ASK: dict[str, Any] = {"model": "toy", "messages": [{"role": "user", "content": 
 
 def guard() -> Protector:
     return Protector(ScriptedDetector(), load_policy("default"), {"scripted": ScriptedDetoxifier(SAFE)})
-
-
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    model = Upstream()
-    with Running(model.app) as server:
-        model.url = server.url  # type: ignore[attr-defined]
-        yield model
 
 
 @pytest.fixture

@@ -35,14 +35,6 @@ MESSAGES = [{"role": "user", "content": "How do I water a fern?"}]
 LONG = "A plain sentence that says little about ferns and pots. " * 40
 
 
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    model = Upstream()
-    with Running(model.app) as server:
-        model.url = server.url  # type: ignore[attr-defined]
-        yield model
-
-
 def gateway(url: str, policy: str = "default", **section: Any) -> Running:
     guard = Protector(ScriptedDetector(), load_policy(policy), {"scripted": ScriptedDetoxifier()})
     settings = gateway_settings({"upstream": url, **section})

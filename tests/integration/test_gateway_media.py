@@ -8,7 +8,7 @@ import json
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +61,6 @@ class Reader:
         self.began.set()
         assert self.until is None or self.until.wait(20), "the upstream was not asked meanwhile"
         return [self.text for _ in images]
-
-
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    model = Upstream()
-    with Running(model.app) as server:
-        model.url = server.url  # type: ignore[attr-defined]
-        yield model
 
 
 class Front:

@@ -34,14 +34,6 @@ def guard() -> Protector:
     return Protector(ScriptedDetector(), load_policy("default"), {"scripted": ScriptedDetoxifier(SAFE)})
 
 
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    model = Upstream()
-    with Running(model.app) as server:
-        model.url = server.url  # type: ignore[attr-defined]
-        yield model
-
-
 @pytest.fixture(params=["through the gateway", "guard inside"])
 def client(request: pytest.FixtureRequest, upstream: Upstream) -> Iterator[openai.OpenAI]:
     url = upstream.url  # type: ignore[attr-defined]

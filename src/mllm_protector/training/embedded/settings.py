@@ -37,7 +37,7 @@ class Settings:
         threads: torch threads.
         checkpoint_every: steps between checkpoints.
         seed: of everything random.
-        shares: source -> how much of it.
+        shares: source -> how much of it; ``hard_X`` draws rows of X that the starting network errs on most.
     """
 
     epochs: int = 2

@@ -261,30 +261,21 @@ def test_any_text_is_rewritten_without_a_fault(response: str, prompt: str) -> No
     assert "badword" not in text.lower()
 
 
-def test_taking_out_a_pleasantry_is_no_rewrite() -> None:
-    """The whole is harmful, each sentence alone is not: the harm did not go with the "Sure."."""
+@pytest.mark.parametrize(
+    ("fails", "rest"),
+    [
+        pytest.param("Sure. ", "", id="only the whole fails: the harm did not go with the assent"),
+        pytest.param("Sure.", " Then sell it.", id="the assent fails by its request, and places no harm"),
+    ],
+)
+def test_taking_out_a_pleasantry_is_no_rewrite(fails: str, rest: str) -> None:
     advice = "Wait by the side door until they leave, and take it while they sleep."
 
     class Contextual:
         def detect(self, exchanges: Sequence[Exchange], /) -> list[Detection]:
-            return [Detection(0.9 if e.response.startswith("Sure. ") else 0.1) for e in exchanges]
+            return [Detection(0.9 if e.response.startswith(fails) else 0.1) for e in exchanges]
 
     (text,) = EmbeddedDetoxifier(Contextual()).detoxify([
-        RewriteTask(Exchange(Query("How do I take it?"), f"Sure. {advice}"), Detection(0.9))
-    ])  # fmt: skip
-    assert advice not in text and text.strip()
-
-
-def test_an_assent_that_fails_by_its_request_places_no_harm() -> None:
-    advice = "Wait by the side door until they leave, and take it while they sleep."
-
-    class Coloured:
-        def detect(self, exchanges: Sequence[Exchange], /) -> list[Detection]:
-            return [Detection(0.9 if e.response.startswith("Sure.") else 0.1) for e in exchanges]
-
-    (text,) = EmbeddedDetoxifier(Coloured()).detoxify([
-        RewriteTask(
-            Exchange(Query("How do I take it?"), f"Sure. {advice} Then sell it."), Detection(0.9)
-        )
+        RewriteTask(Exchange(Query("How do I take it?"), f"Sure. {advice}{rest}"), Detection(0.9))
     ])  # fmt: skip
     assert advice not in text and text.strip()
